@@ -1,0 +1,51 @@
+"""What can be wrong, in the shape a person can act on: where, what, and what to do.
+
+Nothing here prints or exits: errors are raised, and the faces turn them into text and an exit code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A position in a file; `line` and `col` count from 1."""
+
+    file: str
+    line: int
+    col: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.col}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. `place` is None when it is not in a file (a problem of the host)."""
+
+    what: str
+    todo: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        return f"{where}{self.what} ({self.todo})"
+
+
+class GuestnetError(Exception):
+    """A refusal or failure a person can act on: exit code 1, no traceback."""
+
+    def __init__(self, what: str, todo: str = "") -> None:
+        super().__init__(f"{what} ({todo})" if todo else what)
+        self.what = what
+        self.todo = todo
+
+
+class ProblemsError(GuestnetError):
+    """All the problems of one input at once, in the order of their places. `nothing` says what was spared."""
+
+    def __init__(self, problems: list[Problem], nothing: str = "nothing was touched") -> None:
+        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}, {nothing}"
+        super().__init__("\n".join([*map(str, problems), count]))
+        self.problems = tuple(problems)
