@@ -1,0 +1,29 @@
+# What people do with this tree. `make help` lists it.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+setup:  ## install what is missing (apt packages, uv, .venv) and make .venv/bin/guestnet; as root
+	@tools/setup
+
+demo: setup  ## a throw-away lab: apply examples/seed.yaml, reach a real guest from outside; as root
+	@$(PYTHON) -m lab.demo
+
+test: setup  ## all tests, real guests included; as root
+	@$(PYTHON) -m pytest $(ARGS)
+
+quick: setup  ## the tests that need no lab
+	@$(PYTHON) -m pytest -m "not lab" $(ARGS)
+
+golden: setup  ## write the golden files anew; read the difference before you commit it
+	@GOLDEN_UPDATE=1 $(PYTHON) -m pytest -q -m "not lab" -k golden
+
+lock: setup  ## pin the dependencies anew into requirements.lock
+	@tools/lock
+
+clean: setup  ## remove what a killed test or demo left
+	@$(PYTHON) -m lab.clean
+
+.PHONY: help setup demo test quick golden lock clean

@@ -1,0 +1,104 @@
+"""Applying a plan: act step by step, each one journalled and undoable, then look again and compare."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from guestnet.act import journal
+from guestnet.act.survey import Wish, survey
+from guestnet.act.undo import Undo
+from guestnet.decide.plan import Plan
+from guestnet.decide.state import Change
+from guestnet.host.libvirt import Libvirt
+from guestnet.host.lock import apply_lock
+from guestnet.host.put import put
+from guestnet.spec.memory import Memory
+from guestnet.words.problems import GuestnetError, Problem, ProblemsError
+
+Report = Callable[[str, Change | None, float], None]  # ("done" | "FAIL" | "undoing", the step, seconds)
+
+_ROUNDS = 3  # a guest that starts or stops while we act changes the forwards in force; more rounds mean a real fault
+
+
+@contextlib.contextmanager
+def changing() -> Iterator[None]:
+    """Holds the host for one guestnet at a time; take it before the survey, so that the plan stays true."""
+    with apply_lock():
+        yield
+
+
+def recover(libvirt: Libvirt) -> bool:
+    """Takes back what an apply that was killed had begun. True when there was one. Needs `changing`."""
+    begun = journal.left()
+    if begun is None:
+        return False
+    problems = Undo(lambda change: put(libvirt, change), begun).run()
+    if problems:
+        raise ProblemsError(problems, "an apply that was cut off is only partly undone")
+    journal.forget()
+    return True
+
+
+def apply(wish: Wish, plan: Plan, memory: Memory, libvirt: Libvirt, report: Report) -> None:
+    """Does the plan; on a failure undoes all of it and raises. Needs `changing`, and a plan made under it."""
+    if plan.problems:
+        raise ProblemsError(list(plan.problems))
+    if not plan.changes:
+        return
+    written = journal.Journal()
+    undo = Undo(lambda change: put(libvirt, change))
+    try:
+        changes = plan.changes
+        for _ in range(_ROUNDS):
+            for change in changes:
+                _step(change, libvirt, written, undo, report)
+            changes = survey(wish, libvirt, memory)[0].changes
+            if not changes:
+                break
+        else:
+            raise _differs(changes)
+    except BaseException as error:
+        _take_back(undo, written, report, error)
+        raise
+    written.close()
+    if wish.spec is None:
+        _leave()
+
+
+def _step(change: Change, libvirt: Libvirt, written: journal.Journal, undo: Undo, report: Report) -> None:
+    written.begin(change)
+    undo.push(change)
+    start = time.monotonic()
+    try:
+        put(libvirt, change)
+    except GuestnetError:
+        report("FAIL", change, time.monotonic() - start)
+        raise
+    report("done", change, time.monotonic() - start)
+
+
+def _take_back(undo: Undo, written: journal.Journal, report: Report, error: BaseException) -> None:
+    report("undoing", None, 0)
+    problems = undo.run()
+    if not problems:
+        written.close()
+        return
+    # The journal stays: the next apply tries again to take it back.
+    first = Problem(str(error), getattr(error, "todo", "") or "see below") if str(error) else None
+    raise ProblemsError([*([first] if first else []), *problems], "not everything could be undone") from error
+
+
+def _differs(changes: tuple[Change, ...]) -> GuestnetError:
+    names = ", ".join(f"{change.key.kind} {change.key.name}" for change in changes)
+    return GuestnetError(f"the host is not as it should be after the apply: {names}", "see guestnet plan")
+
+
+def _leave() -> None:
+    """After destroy: our own empty folders go too, and the hook's log."""
+    Path("/var/log/guestnet/hook.log").unlink(missing_ok=True)
+    for folder in ("/var/lib/guestnet", "/var/log/guestnet"):
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()

@@ -1,0 +1,39 @@
+"""What `apply` prepares for the hook: one small text file a guest, so that the hook needs no YAML, libvirt or JSON.
+
+guestnet 1
+nic lab 52:54:00:12:34:56 192.168.122.10 fd00::10      (a `-` for what is not known or not there)
+any4 tcp . 4023 : 192.168.122.10 . 22                  (a map of the table, and its element)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from guestnet.compile import nft, ruleset
+from guestnet.compile.dhcp import file_name
+from guestnet.spec.world import Guest
+
+VERSION = "guestnet 1"
+FOLDER = "/var/lib/guestnet/compiled"
+TABLE_FILE = f"{FOLDER}/table.nft"
+GUESTS = f"{FOLDER}/guests"
+
+
+def guest_file(guest: Guest) -> str:
+    lines = [VERSION]
+    lines += [
+        f"nic {file_name(nic.network)} {nic.mac or '-'} {nic.ipv4 or '-'} {nic.ipv6 or '-'}" for nic in guest.nics
+    ]
+    for name, items in ruleset.elements(guest.forwards).items():
+        lines += [f"{name} {item}" for item in items]
+    return "\n".join(lines) + "\n"
+
+
+def elements(text: str) -> nft.Elements:
+    """The elements in a guest's file; what is not one of our maps is passed over, as the hook does."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for line in text.splitlines():
+        name, _, item = line.partition(" ")
+        if name in ruleset.MAPS:
+            found[name].append(item)
+    return {name: tuple(sorted(items)) for name, items in sorted(found.items())}

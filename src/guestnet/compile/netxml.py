@@ -1,0 +1,105 @@
+"""Libvirt network XML from the desired world, and the normal form in which two such documents are compared.
+
+Pure: text in, text out. Format: https://libvirt.org/formatnetwork.html
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from ipaddress import IPv4Interface, IPv6Interface
+
+from guestnet.compile.dhcp import hosts_folder
+from guestnet.spec.world import Network, Side4, Side6
+
+MARK = "urn:guestnet:1"  # namespace of the element in <metadata> that says: this network is ours
+DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
+
+ET.register_namespace("dnsmasq", DNSMASQ)
+ET.register_namespace("guestnet", MARK)
+
+
+def network_xml(network: Network) -> str:
+    """The document to define `network` with; ends in a newline."""
+    root = ET.Element("network")
+    ET.SubElement(root, "name").text = network.name
+    ET.SubElement(ET.SubElement(root, "metadata"), f"{{{MARK}}}network")
+    _forward(root, network)
+    stp = "on" if network.stp else "off"
+    ET.SubElement(root, "bridge", name=network.bridge, stp=stp, delay="0")
+    # A network defined again without its MAC gets a random one, and guests' neighbour caches go stale.
+    ET.SubElement(root, "mac", address=network.mac)
+    if network.domain:
+        ET.SubElement(root, "domain", name=network.domain, localOnly="yes")
+    for side in (network.v4, network.v6):
+        if side:
+            _ip(root, side)
+    if network.v4 or network.v6:
+        options = ET.SubElement(root, f"{{{DNSMASQ}}}options")
+        ET.SubElement(options, f"{{{DNSMASQ}}}option", value=f"dhcp-hostsdir={hosts_folder(network.name)}")
+    return _text(root)
+
+
+def is_ours(xml: str) -> bool:
+    """Whether the network carries our mark in its metadata."""
+    return ET.fromstring(xml).find(f"metadata/{{{MARK}}}network") is not None  # noqa: S314  libvirt's own output
+
+
+def canonical(xml: str) -> str:
+    """One spelling for all documents that mean the same network: what libvirt adds by itself is left out.
+
+    - uuid, the `connections` counter: libvirt's bookkeeping, not configuration.
+    - <port start='1024' end='65535'/>: libvirt's own default NAT port range.
+    - <forward dev=.../> and its <interface>: in the live document libvirt repeats the uplink it was given.
+    Raises ET.ParseError when it is not XML.
+    """
+    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output or ours
+    root.attrib.pop("connections", None)
+    for uuid in root.findall("uuid"):
+        root.remove(uuid)
+    for nat in root.findall("forward/nat"):
+        for port in nat.findall("port"):
+            if (port.get("start"), port.get("end")) == ("1024", "65535"):
+                nat.remove(port)
+    for forward in root.findall("forward"):
+        for nat in forward.findall("nat"):
+            if not len(nat) and not nat.attrib:
+                forward.remove(nat)
+    return _text(root)
+
+
+def with_uuid(xml: str, uuid: str) -> str:
+    """The same document for a network that exists: libvirt refuses to redefine a name under another UUID."""
+    root = ET.fromstring(xml)  # noqa: S314  our own text
+    element = ET.Element("uuid")
+    element.text = uuid
+    root.insert(1, element)
+    return _text(root)
+
+
+def _forward(root: ET.Element, network: Network) -> None:
+    forward = ET.SubElement(root, "forward", mode="nat")
+    nat66 = network.nat6 and network.v6 is not None
+    if not nat66 and network.nat_ports is None:
+        return
+    nat = ET.SubElement(forward, "nat", {"ipv6": "yes"} if nat66 else {})
+    if network.nat_ports:
+        ET.SubElement(nat, "port", start=str(network.nat_ports.first), end=str(network.nat_ports.last))
+
+
+def _ip(root: ET.Element, side: Side4 | Side6) -> None:
+    match side.host:
+        case IPv4Interface() as host:
+            ip = ET.SubElement(root, "ip", address=str(host.ip), netmask=str(host.netmask))
+        case IPv6Interface() as host:
+            ip = ET.SubElement(root, "ip", family="ipv6", address=str(host.ip), prefix=str(host.network.prefixlen))
+    if side.pool is None:
+        return
+    first, last = side.pool
+    pool = ET.SubElement(ET.SubElement(ip, "dhcp"), "range", start=str(first), end=str(last))
+    if side.lease:
+        ET.SubElement(pool, "lease", expiry=str(side.lease), unit="seconds")
+
+
+def _text(root: ET.Element) -> str:
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"

@@ -1,0 +1,201 @@
+"""What a plan says to a person: per network, guest and host, one line a change. Pure; who prints it adds the looks."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from guestnet.compile import dhcp, hookdata
+from guestnet.decide.facts import Facts
+from guestnet.decide.forwardtext import forward_lines
+from guestnet.decide.plan import Plan, cut_off
+from guestnet.decide.state import Change, File, Network, Setting, Table
+from guestnet.spec import world
+
+_FAMILY = {4: "IPv4", 6: "IPv6"}
+
+
+@dataclass
+class Item:
+    """One thing of the person's that changes: `network lab (nat, virbr1)`, new, changed or removed, and its lines.
+
+    A line begins with +, ~ or -; `impact` says whom it disturbs.
+    """
+
+    title: str
+    state: str = ""
+    lines: list[tuple[str, str]] = field(default_factory=list)  # (line, impact)
+
+
+def describe(plan: Plan) -> list[Item]:
+    """Networks, then guests, then the host; things nobody needs to read about (folders, memory) are left out."""
+    items: dict[tuple[int, str], Item] = {}
+    for change in plan.changes:
+        rank, title, lines = _one(change, plan)
+        if lines:
+            item = items.setdefault((rank, title), Item(title))
+            item.lines += lines
+            if change.key.kind == "network":
+                item.state = _state(change)
+    return [items[key] for key in sorted(items)]
+
+
+def header(facts: Facts) -> str:
+    """`host kvm1 · libvirt 9.0.0 · uplink up0: IPv4, IPv6 (router advertisement)`."""
+    parts = [f"host {facts.hostname}", f"libvirt {facts.libvirt}"]
+    for uplink in facts.uplinks:
+        families = ", ".join(_FAMILY[number] for number in uplink.families)
+        parts.append(f"uplink {uplink.nic}: {families}{' (router advertisement)' if uplink.kernel_ra else ''}")
+    return " · ".join(parts) if facts.uplinks else " · ".join([*parts, "no uplink (no default route)"])
+
+
+def step(change: Change) -> str:
+    """One step in a few words, as the progress of an apply shows it."""
+    verb = "added" if change.before is None else "removed" if change.after is None else "changed"
+    kind, name = change.key
+    last = name.rsplit("/", 1)[-1]
+    value = change.after.value if isinstance(change.after, Setting) else "as before"
+    words = {
+        "network": f"network {name} {_network_verb(change)}",
+        "reservation": f"reservation of {last} {verb}",
+        "folder": f"DHCP folder {last} {verb}",
+        "hookdata": f"what the hook needs for {last} {verb}",
+        "hook": f"hook {'/'.join(name.split('/')[-2:])} {verb}",
+        "setting": f"{name} = {value}",
+        "table": f"firewall table inet guestnet {verb}",
+        "admit": f"admit rule in {name} FORWARD {verb}",
+    }
+    return words.get(kind, f"{name} {verb}")
+
+
+def impact(plan: Plan) -> str:
+    """`5 changes, no guest loses its network.`"""
+    hit = sorted({name for change in plan.changes for name in cut_off(change, plan.facts)})
+    count = sum(len(item.lines) for item in describe(plan))
+    many = f"{count} change{'s' if count != 1 else ''}"
+    return f"{many}, {'disturbs ' + ', '.join(hit) if hit else 'no guest loses its network'}."
+
+
+_Part = tuple[int, str, list[tuple[str, str]]]  # rank on the page, title, (line, impact)
+
+
+def _one(change: Change, plan: Plan) -> _Part:
+    """Where on the page a change belongs, and its lines; no lines for what nobody needs to read about."""
+    kind, name = change.key
+    if kind == "network":
+        return 0, f"network {name}{_mode(name, plan.world)}", _network_lines(change, plan)
+    if kind == "reservation":
+        return 1, _guest_title(name, plan), [(_reservation(change), "live")]
+    if kind == "hookdata" and name != hookdata.TABLE_FILE:
+        return 1, _guest_title(name, plan), [(line, "live") for line in _forward_changes(change)]
+    return 2, "host", _host_lines(change) if kind not in ("memory", "folder", "hookdata") else []
+
+
+def _host_lines(change: Change) -> list[tuple[str, str]]:
+    kind, name = change.key
+    sign = "+" if change.before is None else "-" if change.after is None else "~"
+    if kind == "setting":
+        value = change.after.value if isinstance(change.after, Setting) else ""
+        was = change.before.value if isinstance(change.before, Setting) else "?"
+        why = ", so that the host keeps its own IPv6 when forwarding goes on" if name.endswith("accept_ra") else ""
+        return [(f"~ {name} {was} -> {value}{why if value == '2' else ''}", "")]
+    if kind == "table" and isinstance(change.before, Table) and isinstance(change.after, Table):
+        lines = [("~ firewall table inet guestnet", "live")] if change.before.listing != change.after.listing else []
+        gone, come = _elements(change.before.elements), _elements(change.after.elements)
+        lines += [(f"- in force: {line}", "live") for line in forward_lines(gone - come)]
+        return lines + [(f"+ in force: {line}", "live") for line in forward_lines(come - gone)]
+    words = {"table": "firewall table inet guestnet", "admit": f"admit rule in {name} FORWARD", "hook": f"hook {name}"}
+    return [(f"{sign} {words.get(kind, name)}", "")]
+
+
+def _network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
+    before, after = change.before, change.after
+    hit = ", ".join(cut_off(change, plan.facts))
+    if not isinstance(after, Network):
+        return [("- with its bridge, DHCP and DNS", f"cuts off {hit}" if hit else "")]
+    if not isinstance(before, Network):
+        network = next(network for network in plan.world.networks if network.name == change.key.name)
+        return [(f"+ {_addresses(network)}", "")]
+    lines = [(f"~ {line}", "") for line in _xml_diff(before.xml, after.xml)]
+    if before.running is None and after.running is not None:
+        lines.append(("+ started", ""))
+    elif before.running != after.running:
+        restart = f"restart: {hit} without network for about 3 s" if hit else "restart, no guest runs on it"
+        lines.append(("~ restarted", restart))
+    if before.autostart != after.autostart:
+        lines.append((f"~ autostart {'on' if after.autostart else 'off'}", "live"))
+    return lines
+
+
+def _addresses(network: world.Network) -> str:
+    parts = []
+    if network.v4:
+        pool = f", DHCP {network.v4.pool[0]} to {network.v4.pool[1]}" if network.v4.pool else ", no DHCP"
+        parts.append(f"{network.v4.host}{pool}, NAT44")
+    if network.v6:
+        pool = f", DHCPv6 {network.v6.pool[0]} to {network.v6.pool[1]} and RA" if network.v6.pool else ", RA"
+        parts.append(f"{network.v6.host}{pool}, {'NAT66' if network.nat6 else 'no NAT66'}")
+    return "; ".join(parts) or "no addresses"
+
+
+def _forward_changes(change: Change) -> list[str]:
+    before, after = (_file_elements(side) for side in (change.before, change.after))
+    return [f"- forward {line}" for line in forward_lines(before - after)] + [
+        f"+ forward {line}" for line in forward_lines(after - before)
+    ]
+
+
+def _file_elements(side: object) -> set[tuple[str, str]]:
+    return _elements(hookdata.elements(side.text).items()) if isinstance(side, File) else set()
+
+
+def _elements(found: Iterable[tuple[str, tuple[str, ...]]]) -> set[tuple[str, str]]:
+    return {(name, item) for name, items in found for item in items}
+
+
+def _reservation(change: Change) -> str:
+    before, after = (_reserved(side) for side in (change.before, change.after))
+    if before and after and before[0] == after[0]:
+        return f"~ reservation {before[0]}  {before[1]} -> {after[1]}"
+    if before and after:
+        return f"~ reservation {' '.join(before)} -> {' '.join(after)}"
+    return f"+ reservation {'  '.join(after)}" if after else f"- reservation {'  '.join(before or ())}"
+
+
+def _reserved(side: object) -> tuple[str, str] | None:
+    if not isinstance(side, File):
+        return None
+    mac, *rest = side.text.strip().split(",")
+    return mac, " ".join(part.strip("[]") for part in rest if "." in part or ":" in part)
+
+
+def _guest_title(path: str, plan: Plan) -> str:
+    file = path.rsplit("/", 1)[-1]
+    name = next((guest.name for guest in plan.world.guests if dhcp.file_name(guest.name) == file), file)
+    domain = next((domain for domain in plan.facts.domains if domain.name == name), None)
+    return f"guest {name} ({'not defined yet' if domain is None else 'running' if domain.running else 'off'})"
+
+
+def _mode(name: str, desired: world.World) -> str:
+    return next((f" ({n.mode}, {n.bridge})" for n in desired.networks if n.name == name), "")
+
+
+def _state(change: Change) -> str:
+    return "new" if change.before is None else "removed" if change.after is None else "changed"
+
+
+def _network_verb(change: Change) -> str:
+    before, after = change.before, change.after
+    if not isinstance(after, Network):
+        return "removed"
+    if not isinstance(before, Network):
+        return "defined and started" if after.running else "defined"
+    if before.running == after.running:
+        return "changed"
+    return "started" if before.running is None else "changed and restarted" if after.running else "stopped"
+
+
+def _xml_diff(before: str, after: str) -> list[str]:
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))[2:]
+    return [" ".join(line.split()) for line in lines if not line.startswith("@@")]

@@ -1,0 +1,103 @@
+"""From the desired world and the facts of the host to the desired state. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from guestnet.compile import dhcp, hookdata, netxml, ruleset, sysctl
+from guestnet.decide.facts import Facts
+from guestnet.decide.state import Admit, File, Folder, Key, Network, Setting, State, Table, Thing
+from guestnet.spec.memory import Memory
+from guestnet.spec.world import Guest, World
+
+MEMORY = "/var/lib/guestnet/memory.json"
+HOOKS = ("/etc/libvirt/hooks/qemu.d/50-guestnet", "/etc/libvirt/hooks/network.d/50-guestnet")
+
+
+FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+
+
+def settings(world: World, facts: Facts, memory: Memory) -> dict[str, str]:
+    """The sysctls a world needs, in the order to set them.
+
+    accept_ra=2 comes before forwarding: with forwarding on, the kernel drops a default route it learned from a router
+    advertisement at once unless accept_ra is 2 (Documentation/networking/ip-sysctl), and the host has lost its own
+    IPv6. `all.accept_ra` does not change NICs that exist, so each is named. A NIC once named stays named while it
+    exists: a router that is silent today must not cost the host its route tomorrow.
+    """
+    wanted: dict[str, str] = {}
+    v6 = any(network.v6 for network in world.networks)
+    names = {accept_ra(nic) for nic in ("default", *(uplink.nic for uplink in facts.uplinks if uplink.kernel_ra))}
+    names |= {key for key in memory.sysctls if key.endswith("/accept_ra") and key in facts.settings}
+    if v6 and len(names) > 1:
+        wanted |= dict.fromkeys(sorted(names), "2")
+    if any(network.v4 for network in world.networks):
+        wanted["net/ipv4/ip_forward"] = "1"
+    if v6:
+        wanted["net/ipv6/conf/all/forwarding"] = "1"
+    return wanted
+
+
+def accept_ra(nic: str) -> str:
+    return f"net/ipv6/conf/{nic}/accept_ra"
+
+
+def desired_state(world: World, facts: Facts, memory: Memory, hook: str) -> tuple[State, Memory]:
+    """The state to have, and the memory that goes with it (it remembers the sysctls as they were before us).
+
+    `hook` is the hook's program text. The listing in `Table` is still source text: the host's nft knows its own normal
+    form, so `host.observe` brings both sides into it.
+    """
+    wanted = settings(world, facts, memory)
+    given_back = _given_back(wanted, facts, memory)
+    before = {key: memory.sysctls.get(key, facts.settings.get(key, "")) for key in wanted}
+    memory = replace(memory, sysctls=before)
+    state: dict[Key, Thing] = {Key("memory", MEMORY): File(memory.to_json())}
+    if world.networks:
+        state |= _files(world, wanted, hook)
+        state[Key("table", "guestnet")] = Table(ruleset.table(world), running_elements(world.guests, facts))
+        for program in ("iptables", "ip6tables"):
+            state[Key("admit", program)] = Admit()
+    state |= {Key("setting", key): Setting(value) for key, value in (wanted | given_back).items()}
+    for network in world.networks:
+        xml = netxml.canonical(netxml.network_xml(network))
+        state[Key("network", network.name)] = Network(xml, xml, network.autostart)
+    return state, memory
+
+
+def _given_back(wanted: Mapping[str, str], facts: Facts, memory: Memory) -> dict[str, str]:
+    """What we once set and no longer need, with the value it had before us; forwarding before accept_ra.
+
+    Nothing while a network of somebody else forwards: libvirt needs forwarding for it, and then accept_ra too.
+    """
+    if any(network.forwards for network in facts.networks):
+        return {}
+    keys = [key for key in memory.sysctls if key not in wanted and key in facts.settings]
+    return {key: memory.sysctls[key] for key in sorted(keys, key=lambda key: key not in FORWARDING)}
+
+
+def _files(world: World, wanted: Mapping[str, str], hook: str) -> dict[Key, Thing]:
+    state: dict[Key, Thing] = {}
+    if wanted:
+        state[Key("sysctl.d", sysctl.FILE)] = File(sysctl.conf(wanted))
+    state[Key("hookdata", hookdata.TABLE_FILE)] = File(ruleset.table(world))
+    for network in world.networks:
+        state[Key("folder", dhcp.hosts_folder(network.name))] = Folder()
+    for guest in world.guests:
+        name = dhcp.file_name(guest.name)
+        state[Key("hookdata", f"{hookdata.GUESTS}/{name}")] = File(hookdata.guest_file(guest))
+        for nic in guest.nics:
+            if nic.mac and (nic.ipv4 or nic.ipv6):
+                path = f"{dhcp.hosts_folder(nic.network)}/{name}"
+                state[Key("reservation", path)] = File(dhcp.line(nic.mac, nic.ipv4, nic.ipv6, guest.name))
+    for path in HOOKS:
+        state[Key("hook", path)] = File(hook, 0o755)
+    return state
+
+
+def running_elements(guests: tuple[Guest, ...], facts: Facts) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The forwards in force: those of guests that run."""
+    running = {domain.name for domain in facts.domains if domain.running}
+    merged = ruleset.merge(ruleset.elements(guest.forwards) for guest in guests if guest.name in running)
+    return tuple(merged.items())

@@ -1,0 +1,137 @@
+"""The host as guestnet sees it: what is desired and what is there, in ONE normal form compared by ONE function.
+
+A `State` maps a key (kind, name) to a frozen value. A change is a key with its value before and after; its inverse is
+the same with the two swapped, which is why every step can be undone and can be written into the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+
+class Key(NamedTuple):
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A directory of ours, by path; mode 0755."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A text file of ours, by path."""
+
+    text: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A sysctl of the running kernel, by its key with slashes."""
+
+    value: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Our firewall table: `listing` as nft prints it without elements of our maps, `elements` the forwards in force."""
+
+    listing: str
+    elements: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Network:
+    """A libvirt network of ours: its stored definition in canonical form, the running one (None: not running)."""
+
+    xml: str
+    running: str | None
+    autostart: bool
+
+
+@dataclass(frozen=True)
+class Admit:
+    """Our admit rule in a foreign chain, by the program that owns the chain: iptables or ip6tables."""
+
+
+Thing = Folder | File | Setting | Table | Network | Admit
+State = Mapping[Key, Thing]
+
+# The order in which things come to be; they go in the reverse order. A kind's reason stands beside it.
+KINDS: dict[str, type[Thing]] = {
+    "memory": File,  # first: an address once chosen is never chosen anew, even when a later step fails
+    "sysctl.d": File,
+    "setting": Setting,  # accept_ra before forwarding, or the host loses its own IPv6 (the compiler orders them)
+    "folder": Folder,  # the networks' dnsmasq reads it when it starts
+    "reservation": File,
+    "hookdata": File,
+    "hook": File,
+    "table": Table,  # before the networks: no guest runs without isolation
+    "network": Network,
+    "admit": Admit,  # after the networks: libvirt makes the chains when the first one starts
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step: what `key` is, and what it shall be. None means absent."""
+
+    key: Key
+    before: Thing | None
+    after: Thing | None
+
+    @property
+    def inverse(self) -> Change:
+        return Change(self.key, self.after, self.before)
+
+
+def compare(live: State, desired: State) -> tuple[Change, ...]:
+    """The changes that make `live` into `desired`, in the order to do them: first what goes, then what comes."""
+    changes = [
+        Change(key, live.get(key), desired.get(key))
+        for key in [*desired, *(key for key in live if key not in desired)]
+        if live.get(key) != desired.get(key)
+    ]
+    going = [change for change in changes if change.after is None]
+    coming = [change for change in changes if change.after is not None]
+    return (*sorted(going, key=_rank, reverse=True), *sorted(coming, key=_rank))
+
+
+def _rank(change: Change) -> int:
+    return list(KINDS).index(change.key.kind)
+
+
+def to_data(change: Change) -> dict[str, Any]:
+    """The change as JSON data, for the journal."""
+    return {
+        "kind": change.key.kind,
+        "name": change.key.name,
+        "before": _data(change.before),
+        "after": _data(change.after),
+    }
+
+
+def from_data(data: Mapping[str, Any]) -> Change:
+    """The inverse of `to_data`. Raises KeyError or TypeError when the data is of another version."""
+    made = KINDS[data["kind"]]
+    before, after = (None if data[side] is None else made(**_tuples(data[side])) for side in ("before", "after"))
+    return Change(Key(data["kind"], data["name"]), before, after)
+
+
+def _data(thing: Thing | None) -> dict[str, Any] | None:
+    return None if thing is None else {field.name: getattr(thing, field.name) for field in fields(thing)}
+
+
+def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
+    def deep(value: Any) -> Any:
+        return tuple(deep(item) for item in value) if isinstance(value, list) else value
+
+    return {name: deep(value) for name, value in data.items()}
+
+
+def keys_of(state: State, kind: str) -> Iterable[Key]:
+    return (key for key in state if key.kind == kind)

@@ -1,0 +1,74 @@
+"""The command line: one file a verb, and here the one error boundary.
+
+Exit codes: 0 done or nothing to do, 1 refused or failed, 2 changes pending (`plan --detailed-exitcode`), 3 a bug of
+ours with the path of a log, 64 wrong usage, 130 interrupted. Data goes to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from guestnet.words.problems import GuestnetError
+
+USAGE, BUG, INTERRUPTED = 64, 3, 130
+_GLOBAL = {"-f": True, "--file": True, "-c": True, "--connect": True, "--format": True}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The program `guestnet`; never returns."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: list[str]) -> int:
+    """Runs one command line and gives its exit code; every error becomes text on stderr here and nowhere else."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        return _said("interrupted", INTERRUPTED)
+    except GuestnetError as error:
+        return _said(str(error), 1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone: nothing to say, and nobody to say it to
+        return 1
+    except Exception as error:  # noqa: BLE001  the boundary: what arrives here is a bug of ours
+        from guestnet.faces.bug import write_log  # noqa: PLC0415  rarely needed
+
+        what = f"this is a bug in guestnet: {type(error).__name__}: {error}"
+        return _said(f"{what}\nplease report it with {write_log()}", BUG)
+
+
+def _run(argv: list[str]) -> int:
+    import typer  # noqa: PLC0415  here, because these imports are most of the start, and may be interrupted
+
+    from guestnet.faces.cli.app import app  # noqa: PLC0415
+
+    try:
+        result: object = app(args=_hoist(argv), prog_name="guestnet", standalone_mode=False)
+    except typer.Abort:
+        return _said("interrupted", INTERRUPTED)
+    except typer.TyperException as error:  # every kind of wrong usage
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "guestnet"
+        return _said(f"{error.format_message()}\nsee: {where} --help", USAGE)
+    return result if isinstance(result, int) else 0
+
+
+def _said(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def _hoist(argv: list[str]) -> list[str]:
+    """The global options in front of the verb, wherever they were written."""
+    front, rest = [], []
+    words = iter(argv)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word in _GLOBAL:
+            front += [word, *([following] if (following := next(words, None)) is not None else [])]
+        elif word.startswith(("--file=", "--connect=", "--format=")):
+            front.append(word)
+        else:
+            rest.append(word)
+    return front + rest

@@ -1,0 +1,70 @@
+"""The typer application: the global options, and the verbs it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from guestnet import __version__
+
+DEFAULT_FILE = "/etc/guestnet/guestnet.yaml"
+
+
+class Format(StrEnum):
+    table = "table"
+    json = "json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The global options, as a verb finds them in `context.obj`."""
+
+    file: str
+    uri: str | None
+    format: Format
+
+
+app = typer.Typer(
+    name="guestnet",
+    help="The networks of libvirt/KVM guests from one file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"guestnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    file: Annotated[str, typer.Option("-f", "--file", metavar="FILE", help="The file to read.")] = DEFAULT_FILE,
+    uri: Annotated[
+        str | None,
+        typer.Option("-c", "--connect", metavar="URI", envvar="LIBVIRT_DEFAULT_URI", help="libvirt, as virsh has it."),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="For people, or for programs.")] = Format.table,
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    context.obj = Options(file, uri, form)
+
+
+def _verbs() -> None:
+    from guestnet.faces.cli import apply, check, destroy, plan, render, show  # noqa: PLC0415  they need Options
+
+    for verb in (check.check, show.show, render.render, plan.plan, apply.apply, destroy.destroy):
+        app.command()(verb)
+
+
+_verbs()

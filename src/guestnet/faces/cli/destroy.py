@@ -1,0 +1,21 @@
+"""`guestnet destroy`: takes everything of guestnet away, and leaves the rest as it was. Needs no file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from guestnet.act.survey import Wish
+from guestnet.faces.cli.app import Options
+from guestnet.faces.cli.apply import change
+
+
+def destroy(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Take away every network, rule, hook and file of guestnet."""
+    options: Options = context.obj
+    question = "Take all of this away, remembered addresses included?"
+    return change(options, Wish(None), yes, verb="destroy", question=question)

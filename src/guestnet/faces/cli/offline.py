@@ -1,0 +1,29 @@
+"""The world as the file and the remembered values make it, for `show` and `render`: no root, no libvirt."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+from guestnet.decide.desired import MEMORY
+from guestnet.host import files
+from guestnet.spec import load
+from guestnet.spec.memory import Memory
+from guestnet.spec.models import Spec
+from guestnet.spec.resolve import Taken, resolve
+from guestnet.spec.world import World
+
+
+def offline_world(path: str) -> tuple[Spec, World]:
+    """Says on stderr when a value that the host does not remember yet was drawn for this look only."""
+    spec = load.read_spec(Path(path))
+    remembered = files.read(MEMORY)
+    memory = Memory.from_json(remembered.text, MEMORY) if remembered else Memory()
+    world, then = resolve(spec, memory, random=random.SystemRandom(), taken=Taken(), macs={})
+    if then != memory:
+        print(
+            "some values are not remembered on this host yet; those shown are examples, apply draws them",
+            file=sys.stderr,
+        )
+    return spec, world

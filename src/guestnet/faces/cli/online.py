@@ -1,0 +1,44 @@
+"""What the verbs that look at the host share: the order of refusals, the connection, the survey."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from guestnet.act.survey import Wish
+from guestnet.faces.cli.app import Options
+from guestnet.host.libvirt import Libvirt
+from guestnet.host.run import ENVIRONMENT, PACKAGES, need_root
+from guestnet.spec import load
+from guestnet.words.problems import GuestnetError
+
+_QEMU = "qemu:///system"
+
+
+@contextlib.contextmanager
+def host(options: Options, verb: str) -> Iterator[Libvirt]:
+    """A connection to libvirt, after what is missing was named: root, programs, the daemon."""
+    need_root(verb)
+    missing = [name for name in PACKAGES if shutil.which(name, path=ENVIRONMENT["PATH"]) is None]
+    if missing:
+        packages = " ".join(dict.fromkeys(PACKAGES[name] for name in missing))
+        raise GuestnetError(f"programs are missing: {', '.join(missing)}", f"install them: apt install {packages}")
+    with Libvirt(options.uri or _QEMU) as libvirt:
+        yield libvirt
+
+
+def wish(options: Options) -> Wish:
+    return Wish(load.read_spec(Path(options.file)))
+
+
+def agreed(question: str, yes: bool) -> bool:
+    """Whether to go on: `--yes`, or a yes at the terminal; without either it refuses to guess."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise GuestnetError("there is no terminal to ask at", "say --yes to go on without being asked")
+    print(f"{question} [y/N] ", end="", flush=True, file=sys.stderr)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

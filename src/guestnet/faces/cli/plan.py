@@ -1,0 +1,38 @@
+"""`guestnet plan`: what would change, changing nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from guestnet.act import journal
+from guestnet.act.survey import survey
+from guestnet.faces.cli.app import Format, Options
+from guestnet.faces.cli.online import host, wish
+from guestnet.faces.report import plan_data, print_plan
+
+PENDING = 2
+
+
+def plan(
+    context: typer.Context,
+    detailed: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit with 2 when changes are pending, 0 when not.")
+    ] = False,
+) -> int:
+    """Show what apply would change, step by step, and whom it would disturb."""
+    options: Options = context.obj
+    wanted = wish(options)
+    with host(options, "plan") as libvirt:
+        made, _ = survey(wanted, libvirt)
+    if options.format is Format.json:
+        typer.echo(json.dumps(plan_data(made), indent=2))
+    else:
+        print_plan(made, pending=True)
+    if journal.left() is not None:
+        typer.echo("an earlier apply was cut off; the next apply takes back what it had begun first", err=True)
+    if made.problems:
+        return 1
+    return PENDING if detailed and made.changes else 0

@@ -1,0 +1,16 @@
+"""`guestnet show`: the file as understood, defaults and remembered values filled in; valid input again."""
+
+from __future__ import annotations
+
+import typer
+
+from guestnet.faces.cli.app import Options
+from guestnet.faces.cli.offline import offline_world
+from guestnet.spec.show import show as shown
+
+
+def show(context: typer.Context) -> int:
+    """Print the file as understood, with every default filled in."""
+    options: Options = context.obj
+    typer.echo(shown(*offline_world(options.file)), nl=False)
+    return 0

@@ -1,0 +1,305 @@
+#!/usr/bin/python3 -ISE
+"""libvirt's hook for guestnet: forwards appear when a guest starts and vanish when it stops.
+
+libvirt runs it as hooks/qemu.d/50-guestnet NAME OPERATION SUB-OPERATION, with the guest's XML on standard input, and as
+hooks/network.d/50-guestnet with the network's. It waits for it, and for several operations a failure stops the guest
+(`reconnect` even kills a running one), so: this ends with exit code 0 whatever happens, within a time limit, and says
+why in /var/log/guestnet/hook.log. It prints nothing: for `migrate` and `restore` its output would be the guest's XML.
+
+It stands alone: standard library only, and few modules of it, because each guest's start waits for their import. It
+never calls libvirt, which would wait for the hook for ever. All it needs was prepared by `guestnet apply`:
+
+    /var/lib/guestnet/compiled/table.nft       the firewall table, with no forward in it
+    /var/lib/guestnet/compiled/guests/NAME     a guest's NICs and forwards (format: guestnet.compile.hookdata)
+
+Who runs is read from /run/libvirt/qemu/NAME.xml, which is there while a guest runs.
+"""
+
+import _signal  # type: ignore[import-not-found]  # has no stub: the module `signal` imports enum, which costs as much as all the rest
+import fcntl
+import os
+import sys
+
+TYPE_CHECKING = False  # not from typing: that import costs more than the hook has
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMPILED = "/var/lib/guestnet/compiled"
+RUNNING = "/run/libvirt/qemu"
+HOSTS = "/var/lib/libvirt/dnsmasq/guestnet-"
+LOG = "/var/log/guestnet/hook.log"
+LOCK = "/run/guestnet/rules.lock"
+VERSION = "guestnet 1"
+MAPS = ("any4", "any6", "on4", "on6")
+TABLE = "inet guestnet"
+ADMIT = ("-m", "conntrack", "--ctstate", "DNAT", "-m", "connmark", "--mark", "0x2000/0x2000", "-j", "ACCEPT")
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+SECONDS = 10  # a guest's start waits no longer than this
+LOG_BYTES = 262144
+LABEL_BYTES = 63  # of a DNS name (RFC 1035)
+
+children: set[int] = set()
+
+
+class HookError(Exception):
+    """Something did not work; the text says what."""
+
+
+def main(argv: list[str]) -> None:
+    kind = "network" if "network.d" in argv[0] else "qemu"
+    name, operation = [*argv, "", ""][1:3]
+    if operation == "restore-guestnet":  # for guestnet.service and for hand: put everything back
+        with_lock(restore)
+    elif kind == "network":
+        if operation == "started":
+            with_lock(lambda: ensure({}))
+            replug(sys.stdin.read())
+    elif operation == "prepare":
+        reserve(name, sys.stdin.read())
+    elif operation == "start":
+        with_lock(lambda: ensure({name: True}))
+    elif operation in ("started", "reconnect"):
+        with_lock(lambda: came(name, operation))
+    elif operation in ("stopped", "release"):
+        with_lock(lambda: went(name))
+
+
+def restore() -> None:
+    rebuild({})
+    admit()
+
+
+def came(name: str, operation: str) -> None:
+    """The guest runs: its forwards are put in force."""
+    if operation == "reconnect":
+        ensure({name: True})
+    text = add(elements(name))
+    if text and not nft(text):
+        log(f"{name}: its forwards did not fit the table; all are put in anew")
+        rebuild({name: True})
+
+
+def went(name: str) -> None:
+    """The guest is off: its forwards go. Adding them first makes deleting safe when some are not there."""
+    found = elements(name)
+    if found and not nft(add(found) + add(found, "delete")):
+        log(f"{name}: its forwards could not be taken out one by one; all are put in anew")
+        rebuild({name: False})
+
+
+def ensure(sure: dict[str, bool]) -> None:
+    """The table and the admit rules are there, before a guest runs."""
+    if os.access(f"{COMPILED}/table.nft", os.R_OK):
+        if not nft("list chain inet guestnet forward\n"):
+            log("the table inet guestnet was missing; put back")
+            rebuild(sure)
+        admit()
+
+
+def rebuild(sure: dict[str, bool]) -> None:
+    """The whole table in one transaction, with the forwards of all guests that run. `sure`: name -> whether it runs,
+    where libvirt's folder may not know it yet."""
+    with open(f"{COMPILED}/table.nft") as source:
+        text = source.read()
+    running = {file[:-4] for file in os.listdir(RUNNING) if file.endswith(".xml")} if os.path.isdir(RUNNING) else set()
+    for name, runs in sure.items():
+        running.add(name) if runs else running.discard(name)
+    for name in sorted(running):
+        try:
+            text += add(elements(name))
+        except HookError as trouble:  # one guest's trouble is not the others'
+            log(trouble)
+    if not nft(text):
+        raise HookError("the firewall table could not be put back")
+
+
+def admit() -> None:
+    """Our rule on top of FORWARD, where libvirt's chains reject new inbound connections (libvirt 9.0)."""
+    programs = ("iptables", "ip6tables")
+    checks = [(program, spawn([program, "-w", "5", "-C", "FORWARD", *ADMIT], quiet=True)) for program in programs]
+    for program, check in [(program, wait(pid)) for program, pid in checks]:
+        if check and wait(spawn([program, "-w", "5", "-I", "FORWARD", "1", *ADMIT])):
+            raise HookError(f"{program} did not take the admit rule")
+
+
+def reserve(name: str, xml: str) -> None:
+    """The guest's addresses are reserved by its MAC before it asks for them, also when apply did not know it yet."""
+    for network, mac, ipv4, ipv6 in nics(name):
+        folder = HOSTS + network
+        if mac == "-" and os.path.isdir(folder):
+            for found_network, found_mac in nics_in_xml(xml):
+                if encoded(found_network) == network:
+                    write_reservation(f"{folder}/{encoded(name)}", found_mac, ipv4, ipv6, name)
+                    return
+
+
+def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> None:
+    label = name if name.isascii() and name.replace("-", "").isalnum() and name[0] != "-" != name[-1] else ""
+    parts = [
+        mac,
+        "" if ipv4 == "-" else ipv4,
+        "" if ipv6 == "-" else f"[{ipv6}]",
+        label if len(label) <= LABEL_BYTES else "",
+    ]
+    line = ",".join(part for part in parts if part) + "\n"
+    try:
+        with open(path) as old:
+            if old.read() == line:
+                return
+    except FileNotFoundError:
+        pass
+    folder, _, file = path.rpartition("/")
+    temporary = f"{folder}/.{file}.guestnet-new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.write(descriptor, line.encode())
+    os.fchmod(descriptor, 0o644)
+    os.close(descriptor)
+    os.rename(temporary, path)
+
+
+def replug(xml: str) -> None:
+    """The network was started: taps of guests that run go back into its bridge, where net-destroy took them out."""
+    import xml.etree.ElementTree as tree  # only here: it costs more than all the rest
+
+    root = tree.fromstring(xml)
+    network = root if root.tag == "network" else root.find("network")
+    place = network.find("bridge") if network is not None else None
+    if network is None or place is None:
+        return
+    name, bridge = network.findtext("name", ""), place.get("name", "")
+    if not os.path.isdir(HOSTS + encoded(name)) or not os.path.isdir(RUNNING):
+        return
+    for file in os.listdir(RUNNING):
+        if file.endswith(".xml"):
+            for nic in tree.parse(f"{RUNNING}/{file}").iter("interface"):
+                source, target = nic.find("source"), nic.find("target")
+                if source is not None and target is not None and source.get("network") == name:
+                    wait(spawn(["ip", "link", "set", target.get("dev", ""), "master", bridge]))
+
+
+def nics_in_xml(text: str) -> list[tuple[str, str]]:
+    """(network, MAC) of each NIC in a guest's XML."""
+    import xml.etree.ElementTree as tree  # only for guests whose MAC apply did not know
+
+    found = []
+    for nic in tree.fromstring(text).iter("interface"):
+        source, mac = nic.find("source"), nic.find("mac")
+        if source is not None and mac is not None and source.get("network"):
+            found.append((source.get("network", ""), mac.get("address", "").lower()))
+    return found
+
+
+def lines(name: str) -> list[str]:
+    """The lines prepared for a guest; none when there is no file for it."""
+    try:
+        with open(f"{COMPILED}/guests/{encoded(name)}") as source:
+            found = source.read().split("\n")
+    except FileNotFoundError:
+        return []
+    if found[0] != VERSION or found[-1] != "":
+        raise HookError(f"{name}: what was prepared for it is of another version, or cut short; run guestnet apply")
+    return found[1:-1]
+
+
+def nics(name: str) -> list[list[str]]:
+    return [line.split(" ")[1:5] for line in lines(name) if line.startswith("nic ")]
+
+
+def elements(name: str) -> dict[str, list[str]]:
+    """Map -> its elements for this guest, as nft writes them."""
+    found: dict[str, list[str]] = {}
+    for line in lines(name):
+        key, _, item = line.partition(" ")
+        if key in MAPS:
+            found.setdefault(key, []).append(item)
+    return found
+
+
+def add(found: dict[str, list[str]], verb: str = "add") -> str:
+    return "".join(f"{verb} element {TABLE} {key} {{ {', '.join(items)} }}\n" for key, items in found.items())
+
+
+def encoded(name: str) -> str:
+    """A name as a file name, as `guestnet.compile.dhcp.file_name` has it."""
+    safe = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return "".join(chr(byte) if chr(byte) in safe else f"%{byte:02X}" for byte in os.fsencode(name))
+
+
+def nft(text: str) -> bool:
+    """Whether nft took the text, in one transaction."""
+    read_end, write_end = os.pipe()
+    pid = spawn(["nft", "-f", "-"], (read_end, write_end), quiet=True)
+    os.close(read_end)
+    try:
+        rest = text.encode()
+        while rest:
+            rest = rest[os.write(write_end, rest) :]
+    except BrokenPipeError:
+        pass  # nft ended early; its exit code says why
+    finally:
+        os.close(write_end)
+    return wait(pid) == 0
+
+
+def spawn(argv: list[str], pipe: tuple[int, int] | None = None, quiet: bool = False) -> int:
+    """Starts a program. Its output goes nowhere, its errors into the log unless `quiet`; `pipe`: both ends of its input."""
+    actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
+    if quiet:
+        actions.append((os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0))
+    else:
+        os.makedirs(os.path.dirname(LOG), 0o750, exist_ok=True)
+        actions.append((os.POSIX_SPAWN_OPEN, 2, LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640))
+    if pipe is None:
+        actions.append((os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0))
+    else:
+        actions += [(os.POSIX_SPAWN_DUP2, pipe[0], 0), (os.POSIX_SPAWN_CLOSE, pipe[1])]
+    pid = os.posix_spawnp(argv[0], argv, ENVIRONMENT, file_actions=actions)
+    children.add(pid)
+    return pid
+
+
+def wait(pid: int) -> int:
+    status = os.waitpid(pid, 0)[1]
+    children.discard(pid)
+    return status
+
+
+def with_lock(act: "Callable[[], object]") -> None:
+    """One change of the rules at a time; the lock goes with the process, however it ends."""
+    os.makedirs(os.path.dirname(LOCK), 0o755, exist_ok=True)
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    act()
+    os.close(descriptor)
+
+
+def log(text: object) -> None:
+    import time
+
+    os.makedirs(os.path.dirname(LOG), 0o750, exist_ok=True)
+    if os.path.exists(LOG) and os.path.getsize(LOG) > LOG_BYTES:
+        os.rename(LOG, f"{LOG}.1")
+    with open(LOG, "a") as out:
+        out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(sys.argv[1:3])}: {text}\n")
+
+
+def too_long(_number: int, _frame: object) -> None:
+    for pid in children:
+        os.kill(pid, 9)
+    try:
+        log(f"not done within {SECONDS} s; given up. Run guestnet apply")
+    finally:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    try:
+        _signal.signal(14, too_long)  # SIGALRM
+        _signal.alarm(SECONDS)
+        main(sys.argv)
+    except BaseException as error:
+        try:
+            log(f"{type(error).__name__}: {error}")
+        except BaseException:
+            pass
+    os._exit(0)

@@ -1,0 +1,73 @@
+"""A plan as text for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from guestnet.decide.describe import describe, header, impact, step
+from guestnet.decide.plan import Plan, cut_off
+from guestnet.decide.state import Change
+from guestnet.words.problems import Problem
+
+_LOOKS = {"+": "green", "-": "red", "~": "yellow"}
+_IMPACT_COLUMN = 76
+
+
+def print_plan(plan: Plan, *, pending: bool) -> None:
+    """On stdout; with `pending`, the last line says how to apply."""
+    from rich.console import Console  # noqa: PLC0415  only verbs that print a plan wait for its import
+
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(header(plan.facts), style="bold")
+    for item in describe(plan):
+        console.print()
+        console.print(f"{item.title:<{_IMPACT_COLUMN + 4}} {item.state}".rstrip(), style="bold")
+        for line, note in item.lines:
+            console.print(f"  {line:<{_IMPACT_COLUMN}}  {note}".rstrip(), style=_LOOKS.get(line[0], ""))
+    for note in plan.notices:
+        console.print(f"\nnote: {note}")
+    for problem in plan.problems:
+        console.print(f"\nproblem: {problem}", style="red")
+    console.print()
+    if plan.problems:
+        many = f"{len(plan.problems)} problem{'s' if len(plan.problems) != 1 else ''}"
+        console.print(f"{many} to mend before anything can be applied.")
+    elif plan.changes:
+        hint = "  Apply with: guestnet apply" if pending else ""
+        console.print(f"{impact(plan)}{hint}        (plan {plan.digest})")
+    else:
+        console.print("Nothing to do: the host is as the file says.")
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """The stable shape of `plan --format json`: changes in the order they would be done, each with whom it cuts off."""
+    return {
+        "digest": plan.digest,
+        "changes": [
+            {
+                "kind": change.key.kind,
+                "name": change.key.name,
+                "action": "add" if change.before is None else "remove" if change.after is None else "change",
+                "summary": step(change),
+                "cuts_off": list(cut_off(change, plan.facts)),
+            }
+            for change in plan.changes
+        ],
+        "problems": [problem_data(problem) for problem in plan.problems],
+        "notices": list(plan.notices),
+    }
+
+
+def problem_data(problem: Problem) -> dict[str, Any]:
+    place = problem.place
+    where = {"file": place.file, "line": place.line, "column": place.col} if place else {}
+    return {**where, "what": problem.what, "todo": problem.todo}
+
+
+def progress(word: str, change: Change | None, seconds: float) -> None:
+    """One line a step, on stderr."""
+    if change is None:
+        print("undoing what was done", file=sys.stderr)
+    else:
+        print(f" {word}  {step(change):<64} {seconds:5.1f} s", file=sys.stderr)

@@ -1,0 +1,122 @@
+"""The one door to files that are written. Each is put in place whole: temporary name, fsync, rename, folder fsync.
+
+A reader, dnsmasq or the hook, sees the old text or the new one, never half. Temporary names begin with a dot, which
+dnsmasq passes over.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from guestnet.decide.state import File
+from guestnet.words.problems import GuestnetError
+
+
+def read(path: str) -> File | None:
+    """The file at `path`, or None when there is none (or no text that we could have written)."""
+    try:
+        with open(path, "rb") as source:  # noqa: PTH123  one open for text and mode: they belong together
+            mode = os.fstat(source.fileno()).st_mode & 0o7777
+            return File(source.read().decode(), mode)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except UnicodeDecodeError:
+        return File("(not text)", 0)
+    except OSError as error:
+        raise GuestnetError(f"{path}: {error.strerror}", "run guestnet as root") from error
+
+
+def write(path: str, file: File) -> None:
+    """Raises GuestnetError with the reason when the file can't be written; then the old one is still there."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.guestnet-new")
+    try:
+        _folders(target.parent)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb", closefd=False) as out:
+                out.write(file.text.encode())
+            os.fchmod(descriptor, file.mode)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.rename(target)
+        _sync(target.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise GuestnetError(f"{path} can't be written: {error.strerror}", "see to it, then try again") from error
+
+
+def remove(path: str) -> None:
+    """Removes the file if it is there, and folders above it that this leaves empty, as far as they are ours to make."""
+    target = Path(path)
+    try:
+        target.unlink(missing_ok=True)
+        if target.parent.is_dir():
+            _sync(target.parent)
+            _prune(target.parent)
+    except OSError as error:
+        raise GuestnetError(f"{path} can't be removed: {error.strerror}", "see to it, then try again") from error
+
+
+def make_folder(path: str) -> None:
+    try:
+        _folders(Path(path))
+    except OSError as error:
+        raise GuestnetError(f"{path} can't be made: {error.strerror}", "see to it, then try again") from error
+
+
+def remove_folder(path: str) -> None:
+    """Removes the folder if it is there; temporaries of a killed run in it go too."""
+    folder = Path(path)
+    try:
+        for leftover in folder.glob(".*.guestnet-new"):
+            leftover.unlink(missing_ok=True)
+        folder.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise GuestnetError(
+            f"{path} can't be removed: {error.strerror}", "see what is in it, then try again"
+        ) from error
+
+
+def names(folder: str) -> list[str]:
+    """Paths of the files in a folder, sorted, without temporaries; empty when there is no folder."""
+    try:
+        return sorted(str(path) for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def folders(prefix: str) -> list[str]:
+    """Paths of the folders that begin with `prefix`, sorted."""
+    start = Path(prefix)
+    return sorted(str(path) for path in start.parent.glob(f"{start.name}*") if path.is_dir())
+
+
+def _folders(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _folders(folder.parent)
+    folder.mkdir(mode=0o755, exist_ok=True)
+    folder.chmod(0o755)  # whatever the umask: dnsmasq reads as another user
+
+
+def _prune(folder: Path) -> None:
+    """Empty folders of ours go with their last file: the hook folders and what is compiled."""
+    while folder.name in {"qemu.d", "network.d", "guests", "compiled"}:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

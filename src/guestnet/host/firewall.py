@@ -1,0 +1,102 @@
+"""The door to the firewall: our table through nft, the admit rules through iptables and ip6tables.
+
+Rules are never parsed: the table is compared as nft prints it, elements of our maps and counters alone are read back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from guestnet.compile import nft, ruleset
+from guestnet.decide.state import Table
+from guestnet.host.run import ProgramError, run, succeeds
+from guestnet.words.problems import GuestnetError
+
+Elements = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def normal(source: str) -> str:
+    """How nft prints the table that `source` makes: loaded in a network namespace of its own, which ends at once."""
+    script = "nft -f - && nft -s list table inet guestnet"
+    return run("unshare", "--net", "sh", "-c", script, given=source)
+
+
+def listing() -> str | None:
+    """Our table as nft prints it, without the forwards in it; None when there is none.
+
+    Raises GuestnetError when nft can't be run. The table of somebody else is returned too: see `foreign`.
+    """
+    try:
+        text = run("nft", "-s", "list", "table", "inet", "guestnet")
+    except ProgramError as error:
+        if "No such file or directory" in str(error):
+            return None
+        raise
+    return _without_forwards(text)
+
+
+def foreign(text: str | None) -> bool:
+    """Whether a listed table is somebody else's: it lacks our mark."""
+    return text is not None and f'comment "{ruleset.COMMENT}"' not in text
+
+
+def elements() -> Elements:
+    """The forwards in force, map by map."""
+    data = json.loads(run("nft", "-j", "list", "maps", "inet"))
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in data["nftables"]:
+        item = entry.get("map")
+        if item and item["table"] == "guestnet" and item["name"] in ruleset.MAPS and item.get("elem"):
+            found[item["name"]] = tuple(sorted(f"{_spell(key)} : {_spell(value)}" for key, value in item["elem"]))
+    return tuple(sorted(found.items()))
+
+
+def put_table(before: Table | None, after: Table | None) -> None:
+    """Makes the table what `after` says, in one transaction."""
+    if after is None:
+        if listing() is not None:
+            run("nft", "delete", "table", "inet", "guestnet")
+        return
+    text = nft.add_elements(dict(after.elements))
+    if before is not None and before.listing == after.listing:
+        run("nft", "-f", "-", given=nft.flush_maps(ruleset.MAPS) + text)
+        return
+    head = "table inet guestnet\ndelete table inet guestnet\n"
+    run("nft", "-f", "-", given=head + after.listing + text)
+
+
+def admitted(program: str) -> bool:
+    """Whether our admit rule stands in the FORWARD chain of `program`, iptables or ip6tables."""
+    return succeeds(program, "-w", "5", "-C", "FORWARD", *ruleset.admit_rule())
+
+
+def put_admit(program: str, wanted: bool) -> None:
+    """At the top: libvirt's own chains, which reject, are jumped to from further down (libvirt 9.0)."""
+    if wanted and not admitted(program):
+        run(program, "-w", "5", "-I", "FORWARD", "1", *ruleset.admit_rule())
+    while not wanted and admitted(program):
+        run(program, "-w", "5", "-D", "FORWARD", *ruleset.admit_rule())
+
+
+def _without_forwards(text: str) -> str:
+    """The listing with the elements of our maps left out. A map's block ends with a line of one tab and a brace."""
+    kept, in_map, in_elements = [], False, False
+    for line in text.splitlines():
+        in_map = (in_map and line != "\t}") or line.startswith("\tmap ")
+        in_elements = in_map and (in_elements or line.startswith("\t\telements"))
+        if not in_elements:
+            kept.append(line)
+        elif line.rstrip().endswith("}"):
+            in_elements = False
+    return "\n".join(kept) + "\n"
+
+
+def _spell(value: Any) -> str:
+    """A key or value of an element, from nft's JSON, as nft's text has it."""
+    match value:
+        case {"concat": parts}:
+            return " . ".join(map(_spell, parts))
+        case str() | int():
+            return str(value)
+    raise GuestnetError(f"nft printed an element in a form that is not known: {value}", "report it, with nft --version")

@@ -1,0 +1,50 @@
+"""Reads what is ours on the host, in the normal form of `decide.state`. Changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from guestnet.compile import dhcp, hookdata
+from guestnet.compile import sysctl as sysctl_file
+from guestnet.decide.desired import HOOKS, MEMORY
+from guestnet.decide.state import Admit, File, Folder, Key, Setting, State, Table, Thing, keys_of
+from guestnet.host import files, firewall, sysctl
+from guestnet.host.libvirt import Libvirt
+
+
+def normal_form(desired: State) -> State:
+    """The desired state with its firewall table as this host's nft prints it, so that both sides can be compared."""
+    return {
+        key: replace(thing, listing=firewall.normal(thing.listing)) if isinstance(thing, Table) else thing
+        for key, thing in desired.items()
+    }
+
+
+def observe(libvirt: Libvirt, desired: State) -> State:
+    """Everything of ours that is there. `desired` only says which sysctls to look at."""
+    live: dict[Key, Thing] = {}
+    _add_files(live, "memory", [MEMORY])
+    _add_files(live, "sysctl.d", [sysctl_file.FILE])
+    for key in keys_of(desired, "setting"):
+        value = sysctl.read(key.name)
+        if value is not None:
+            live[key] = Setting(value)
+    for folder in files.folders(dhcp.FOLDERS):
+        live[Key("folder", folder)] = Folder()
+        _add_files(live, "reservation", files.names(folder))
+    _add_files(live, "hookdata", [hookdata.TABLE_FILE, *files.names(hookdata.GUESTS)])
+    _add_files(live, "hook", HOOKS)
+    listing = firewall.listing()
+    if listing is not None and not firewall.foreign(listing):
+        live[Key("table", "guestnet")] = Table(listing, firewall.elements())
+    networks, _ = libvirt.networks()
+    live |= {Key("network", name): network for name, network in networks.items()}
+    for program in ("iptables", "ip6tables"):
+        if firewall.admitted(program):
+            live[Key("admit", program)] = Admit()
+    return live
+
+
+def _add_files(live: dict[Key, Thing], kind: str, paths: tuple[str, ...] | list[str]) -> None:
+    found: dict[Key, File | None] = {Key(kind, path): files.read(path) for path in paths}
+    live |= {key: file for key, file in found.items() if file is not None}

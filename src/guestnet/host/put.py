@@ -1,0 +1,35 @@
+"""Puts one thing of the state in place: the single way in which anything of ours comes, changes or goes."""
+
+from __future__ import annotations
+
+from guestnet.decide.state import Change, File, Folder, Network, Setting, Table
+from guestnet.host import files, firewall, sysctl
+from guestnet.host.libvirt import Libvirt
+from guestnet.host.lock import rules_lock
+
+
+def put(libvirt: Libvirt, change: Change) -> None:
+    """Makes `change.key` what `change.after` says. Doing it again changes nothing more, so that it can be repeated
+    after a crash. Raises GuestnetError with the reason when it can't."""
+    kind, name = change.key
+    before, after = change.before, change.after
+    match kind:
+        case "folder":
+            files.make_folder(name) if isinstance(after, Folder) else files.remove_folder(name)
+        case "setting":
+            if isinstance(after, Setting):
+                sysctl.write(name, after.value)
+        case "table":
+            with rules_lock():
+                firewall.put_table(
+                    before if isinstance(before, Table) else None, after if isinstance(after, Table) else None
+                )
+        case "admit":
+            with rules_lock():
+                firewall.put_admit(name, after is not None)
+        case "network":
+            libvirt.put_network(
+                name, before if isinstance(before, Network) else None, after if isinstance(after, Network) else None
+            )
+        case _:
+            files.write(name, after) if isinstance(after, File) else files.remove(name)

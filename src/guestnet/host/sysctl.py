@@ -1,0 +1,31 @@
+"""The door to sysctls of the running kernel, through /proc/sys. Keys are written with slashes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from guestnet.words.problems import GuestnetError
+
+_ROOT = Path("/proc/sys")
+
+
+def read(key: str) -> str | None:
+    """The value, or None when the kernel has no such key (IPv6 off, or no such NIC)."""
+    try:
+        return (_ROOT / key).read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise GuestnetError(f"sysctl {key} can't be read: {error.strerror}", "run guestnet as root") from error
+
+
+def write(key: str, value: str) -> None:
+    try:
+        (_ROOT / key).write_text(value)
+    except FileNotFoundError as error:
+        what = f"the kernel has no sysctl {key}"
+        raise GuestnetError(what, "IPv6 may be switched off; without it write ipv6: none") from error
+    except OSError as error:
+        raise GuestnetError(
+            f"sysctl {key} can't be set to {value}: {error.strerror}", "run guestnet as root"
+        ) from error
