@@ -17,7 +17,7 @@ _SYSCTLS = Path("/proc/sys/net")
 # Counts down or up by itself, or is drawn anew at each read.
 _RESTLESS = {"nf_conntrack_count", "stable_secret"}
 _LIFETIMES = ("valid_life_time", "preferred_life_time", "expires")
-_TABLES = (("link", "-d"), ("addr",), ("-4", "route", "show", "table", "all"), ("-6", "route", "show", "table", "all"))
+_TABLES = (("-d", "link"), ("addr",), ("-4", "route", "show", "table", "all"), ("-6", "route", "show", "table", "all"))
 
 
 def snapshot() -> Snapshot:

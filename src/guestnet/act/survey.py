@@ -13,7 +13,7 @@ from guestnet.host import files
 from guestnet.host.facts import read_facts
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.observe import normal_form, observe
-from guestnet.spec.memory import Memory
+from guestnet.spec.memory import Memory, from_text
 from guestnet.spec.models import Spec
 from guestnet.spec.resolve import Taken, resolve
 from guestnet.words.problems import GuestnetError
@@ -36,7 +36,7 @@ def survey(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> tuple[
     taken = Taken(tuple(subnet for _, subnet in facts.subnets), (facts.bridges - mine) | foreign)
     macs = {domain.name: tuple((nic.network, nic.mac) for nic in domain.nics) for domain in facts.domains}
     world, remembered = resolve(wish.spec or Spec(), remembered, random=random.SystemRandom(), taken=taken, macs=macs)
-    desired, _ = desired_state(world, facts, remembered, hook_text())
+    desired, remembered = desired_state(world, facts, remembered, hook_text())
     if wish.spec is None:
         desired = {key: thing for key, thing in desired.items() if key != Key("memory", MEMORY)}
     desired = normal_form(desired)
@@ -46,7 +46,7 @@ def survey(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> tuple[
 def read_memory() -> Memory:
     """What was remembered on this host; empty at first."""
     file = files.read(MEMORY)
-    return Memory.from_json(file.text, MEMORY) if isinstance(file, File) else Memory()
+    return from_text(file.text, MEMORY) if isinstance(file, File) else Memory()
 
 
 def hook_text() -> str:

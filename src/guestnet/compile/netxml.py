@@ -101,5 +101,8 @@ def _ip(root: ET.Element, side: Side4 | Side6) -> None:
 
 
 def _text(root: ET.Element) -> str:
+    for element in root.iter():
+        # Layout is no content: an <ip> that lost its <dhcp> keeps a line break otherwise.
+        element.text = (element.text or "").strip() or None
     ET.indent(root)
     return ET.tostring(root, encoding="unicode") + "\n"

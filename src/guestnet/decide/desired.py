@@ -8,7 +8,7 @@ from dataclasses import replace
 from guestnet.compile import dhcp, hookdata, netxml, ruleset, sysctl
 from guestnet.decide.facts import Facts
 from guestnet.decide.state import Admit, File, Folder, Key, Network, Setting, State, Table, Thing
-from guestnet.spec.memory import Memory
+from guestnet.spec.memory import Memory, to_text
 from guestnet.spec.world import Guest, World
 
 MEMORY = "/var/lib/guestnet/memory.json"
@@ -53,7 +53,7 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str) -> tupl
     given_back = _given_back(wanted, facts, memory)
     before = {key: memory.sysctls.get(key, facts.settings.get(key, "")) for key in wanted}
     memory = replace(memory, sysctls=before)
-    state: dict[Key, Thing] = {Key("memory", MEMORY): File(memory.to_json())}
+    state: dict[Key, Thing] = {Key("memory", MEMORY): File(to_text(memory))}
     if world.networks:
         state |= _files(world, wanted, hook)
         state[Key("table", "guestnet")] = Table(ruleset.table(world), running_elements(world.guests, facts))

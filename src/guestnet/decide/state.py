@@ -63,7 +63,7 @@ State = Mapping[Key, Thing]
 
 # The order in which things come to be; they go in the reverse order. A kind's reason stands beside it.
 KINDS: dict[str, type[Thing]] = {
-    "memory": File,  # first: an address once chosen is never chosen anew, even when a later step fails
+    "memory": File,  # first: what was drawn by chance is on disk before anything uses it
     "sysctl.d": File,
     "setting": Setting,  # accept_ra before forwarding, or the host loses its own IPv6 (the compiler orders them)
     "folder": Folder,  # the networks' dnsmasq reads it when it starts

@@ -9,7 +9,7 @@ from pathlib import Path
 from guestnet.decide.desired import MEMORY
 from guestnet.host import files
 from guestnet.spec import load
-from guestnet.spec.memory import Memory
+from guestnet.spec.memory import Memory, from_text
 from guestnet.spec.models import Spec
 from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import World
@@ -19,7 +19,7 @@ def offline_world(path: str) -> tuple[Spec, World]:
     """Says on stderr when a value that the host does not remember yet was drawn for this look only."""
     spec = load.read_spec(Path(path))
     remembered = files.read(MEMORY)
-    memory = Memory.from_json(remembered.text, MEMORY) if remembered else Memory()
+    memory = from_text(remembered.text, MEMORY) if remembered else Memory()
     world, then = resolve(spec, memory, random=random.SystemRandom(), taken=Taken(), macs={})
     if then != memory:
         print(

@@ -1,0 +1,84 @@
+"""Spec in, texts out, on disk in tests/golden: what apply would write, and what show prints."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from guestnet.compile import hookdata, sysctl
+from guestnet.decide.desired import settings
+from guestnet.decide.facts import Facts, Uplink
+from guestnet.faces.cli.render import dhcp_text, nft_text, xml_text
+from guestnet.spec.load import load_spec
+from guestnet.spec.memory import Memory, from_text, to_text
+from guestnet.spec.resolve import Taken, resolve
+from guestnet.spec.show import show
+from guestnet.spec.world import World
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+CASES = sorted(path.parent for path in GOLDEN.glob("0*/spec.yaml"))
+RA = Facts(
+    hostname="kvm1",
+    libvirt="9.0.0",
+    uplinks=(Uplink("enp6s0", (4, 6), kernel_ra=True),),
+    settings={"net/ipv6/conf/enp6s0/accept_ra": "1", "net/ipv6/conf/default/accept_ra": "1"},
+)
+
+
+def made(case: Path, memory: Memory) -> tuple[World, Memory]:
+    spec = load_spec((case / "spec.yaml").read_bytes(), "spec.yaml")
+    return resolve(spec, memory, random=random.Random(7), taken=Taken(), macs={})  # noqa: S311  not a secret
+
+
+def texts(case: Path) -> dict[str, str]:
+    spec = load_spec((case / "spec.yaml").read_bytes(), "spec.yaml")
+    world, memory = made(case, Memory())
+    return {
+        "networks.xml": xml_text(world),
+        "firewall.nft": nft_text(world),
+        "reservations.txt": dhcp_text(world),
+        "hookdata.txt": "".join(f"# {guest.name}\n{hookdata.guest_file(guest)}" for guest in world.guests),
+        "sysctl.conf": sysctl.conf(settings(world, RA, memory)),
+        "memory.json": to_text(memory),
+        "show.yaml": show(spec, world),
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_golden(case: Path, golden_update: bool) -> None:
+    for name, text in texts(case).items():
+        if golden_update:
+            (case / name).write_text(text)
+        assert text == (case / name).read_text(), f"{case.name}/{name} (make golden writes it anew)"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_same_again_from_memory(case: Path) -> None:
+    world, memory = made(case, Memory())
+    assert made(case, from_text(to_text(memory))) == (world, memory)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_show_is_valid_input_for_the_same_world(case: Path) -> None:
+    world, _ = made(case, Memory())
+    again = load_spec((case / "show.yaml").read_bytes(), "show.yaml")
+    assert resolve(again, Memory(), random=random.Random(99), taken=Taken(), macs={})[0] == world  # noqa: S311
+
+
+def test_the_hook_reads_what_was_compiled() -> None:
+    """The hook can't import our format; this ties the two."""
+    from guestnet.faces import hook  # noqa: PLC0415  a program, imported as a module only here
+
+    world, _ = made(GOLDEN / "040-forwards", Memory())
+    for guest in world.guests:
+        text = hookdata.guest_file(guest)
+        lines = text.split("\n")
+        assert lines[0] == hook.VERSION
+        hook_elements = {
+            key: sorted(line.partition(" ")[2] for line in lines if line.startswith(f"{key} ")) for key in hook.MAPS
+        }
+        compiled = hookdata.elements(text)
+        assert {key: list(compiled.get(key, ())) for key in hook.MAPS} == hook_elements
+        assert any(compiled.values())
