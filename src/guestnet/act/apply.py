@@ -13,6 +13,7 @@ from guestnet.act.undo import Undo
 from guestnet.decide.plan import Plan
 from guestnet.decide.state import Change
 from guestnet.host.libvirt import Libvirt
+from guestnet.host import lock
 from guestnet.host.lock import apply_lock
 from guestnet.host.put import put
 from guestnet.spec.memory import Memory
@@ -20,6 +21,7 @@ from guestnet.words.problems import GuestnetError, Problem, ProblemsError
 
 Report = Callable[[str, Change | None, float], None]  # ("done" | "FAIL" | "undoing", the step, seconds)
 
+_LIB = Path("/var/lib/guestnet")
 _ROUNDS = 3  # a guest that starts or stops while we act changes the forwards in force; more rounds mean a real fault
 
 
@@ -27,7 +29,10 @@ _ROUNDS = 3  # a guest that starts or stops while we act changes the forwards in
 def changing() -> Iterator[None]:
     """Holds the host for one guestnet at a time; take it before the survey, so that the plan stays true."""
     with apply_lock():
-        yield
+        try:
+            yield
+        finally:
+            _tidy()
 
 
 def recover(libvirt: Libvirt) -> bool:
@@ -64,8 +69,6 @@ def apply(wish: Wish, plan: Plan, memory: Memory, libvirt: Libvirt, report: Repo
         _take_back(undo, written, report, error)
         raise
     written.close()
-    if wish.spec is None:
-        _leave()
 
 
 def _step(change: Change, libvirt: Libvirt, written: journal.Journal, undo: Undo, report: Report) -> None:
@@ -96,9 +99,14 @@ def _differs(changes: tuple[Change, ...]) -> GuestnetError:
     return GuestnetError(f"the host is not as it should be after the apply: {names}", "see guestnet plan")
 
 
-def _leave() -> None:
-    """After destroy: our own empty folders go too, and the hook's log."""
-    Path("/var/log/guestnet/hook.log").unlink(missing_ok=True)
-    for folder in ("/var/lib/guestnet", "/var/log/guestnet"):
+def _tidy() -> None:
+    """When nothing of ours is on the host, after destroy or a first apply that failed, no empty folder stays either."""
+    with contextlib.suppress(OSError):
+        _LIB.rmdir()  # refused while anything is in it
+    if _LIB.exists():
+        return
+    for folder, names in ((Path("/var/log/guestnet"), ("hook.log", "hook.log.1")), (lock.FOLDER, lock.NAMES)):
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            Path(folder).rmdir()
+            folder.rmdir()

@@ -21,9 +21,10 @@ GUESTS = f"{FOLDER}/guests"
 
 def guest_file(guest: Guest) -> str:
     lines = [VERSION]
-    lines += [
-        f"nic {file_name(nic.network)} {nic.mac or '-'} {nic.ipv4 or '-'} {nic.ipv6 or '-'}" for nic in guest.nics
-    ]
+    for nic in guest.nics:
+        # Without a MAC in the file the hook takes it from the guest's XML at each start: the guest may be defined anew.
+        mac = nic.mac if nic.mac and nic.written else "-"
+        lines.append(f"nic {file_name(nic.network)} {mac} {nic.ipv4 or '-'} {nic.ipv6 or '-'}")
     for name, items in ruleset.elements(guest.forwards).items():
         lines += [f"{name} {item}" for item in items]
     return "\n".join(lines) + "\n"

@@ -36,6 +36,7 @@ ADMIT = ("-m", "conntrack", "--ctstate", "DNAT", "-m", "connmark", "--mark", "0x
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 SECONDS = 10  # a guest's start waits no longer than this
 LOG_BYTES = 262144
+NIC_PARTS = {"source": "network", "mac": "address", "target": "dev"}  # element in an <interface> -> attribute
 LABEL_BYTES = 63  # of a DNS name (RFC 1035)
 
 children: set[int] = set()
@@ -53,9 +54,9 @@ def main(argv: list[str]) -> None:
     elif kind == "network":
         if operation == "started":
             with_lock(lambda: ensure({}))
-            replug(sys.stdin.read())
+            replug(name, sys.stdin.buffer.read())
     elif operation == "prepare":
-        reserve(name, sys.stdin.read())
+        reserve(name)
     elif operation == "start":
         with_lock(lambda: ensure({name: True}))
     elif operation in ("started", "reconnect"):
@@ -122,15 +123,14 @@ def admit() -> None:
             raise HookError(f"{program} did not take the admit rule")
 
 
-def reserve(name: str, xml: str) -> None:
+def reserve(name: str) -> None:
     """The guest's addresses are reserved by its MAC before it asks for them, also when apply did not know it yet."""
-    for network, mac, ipv4, ipv6 in nics(name):
-        folder = HOSTS + network
-        if mac == "-" and os.path.isdir(folder):
-            for found_network, found_mac in nics_in_xml(xml):
-                if encoded(found_network) == network:
-                    write_reservation(f"{folder}/{encoded(name)}", found_mac, ipv4, ipv6, name)
-                    return
+    wanted = [nic for nic in nics(name) if nic[1] == "-" and os.path.isdir(HOSTS + nic[0])]
+    if wanted:
+        there = {encoded(nic.get("network", "")): nic["address"] for nic in xml_nics() if "address" in nic}
+        for network, _, ipv4, ipv6 in wanted:
+            if network in there:
+                write_reservation(f"{HOSTS}{network}/{encoded(name)}", there[network].lower(), ipv4, ipv6, name)
 
 
 def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> None:
@@ -157,35 +157,47 @@ def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> N
     os.rename(temporary, path)
 
 
-def replug(xml: str) -> None:
+def replug(name: str, xml: bytes) -> None:
     """The network was started: taps of guests that run go back into its bridge, where net-destroy took them out."""
-    import xml.etree.ElementTree as tree  # only here: it costs more than all the rest
-
-    root = tree.fromstring(xml)
-    network = root if root.tag == "network" else root.find("network")
-    place = network.find("bridge") if network is not None else None
-    if network is None or place is None:
-        return
-    name, bridge = network.findtext("name", ""), place.get("name", "")
-    if not os.path.isdir(HOSTS + encoded(name)) or not os.path.isdir(RUNNING):
+    bridge = next((attributes["name"] for tag, attributes in tags(xml) if tag == "bridge" and "name" in attributes), "")
+    if not bridge or not os.path.isdir(HOSTS + encoded(name)) or not os.path.isdir(RUNNING):
         return
     for file in os.listdir(RUNNING):
         if file.endswith(".xml"):
-            for nic in tree.parse(f"{RUNNING}/{file}").iter("interface"):
-                source, target = nic.find("source"), nic.find("target")
-                if source is not None and target is not None and source.get("network") == name:
-                    wait(spawn(["ip", "link", "set", target.get("dev", ""), "master", bridge]))
+            with open(f"{RUNNING}/{file}", "rb") as source:
+                nics_there = interfaces(source.read())
+            for nic in nics_there:
+                if nic.get("network") == name and nic.get("dev"):
+                    wait(spawn(["ip", "link", "set", nic["dev"], "master", bridge]))
 
 
-def nics_in_xml(text: str) -> list[tuple[str, str]]:
-    """(network, MAC) of each NIC in a guest's XML."""
-    import xml.etree.ElementTree as tree  # only for guests whose MAC apply did not know
+def xml_nics() -> list[dict[str, str]]:
+    """The NICs in the guest's XML on standard input; of several in one network the first comes last, and so counts."""
+    return interfaces(sys.stdin.buffer.read())[::-1]
 
-    found = []
-    for nic in tree.fromstring(text).iter("interface"):
-        source, mac = nic.find("source"), nic.find("mac")
-        if source is not None and mac is not None and source.get("network"):
-            found.append((source.get("network", ""), mac.get("address", "").lower()))
+
+def interfaces(xml: bytes) -> list[dict[str, str]]:
+    """The NICs in a guest's XML, each with what it has of `network`, `address` (the MAC) and `dev` (the tap)."""
+    found: list[dict[str, str]] = []
+    for tag, attributes in tags(xml):
+        if tag == "interface":
+            found.append({})
+        elif tag == "/interface":
+            found.append({})  # what follows belongs to no NIC
+        elif found and tag in NIC_PARTS and NIC_PARTS[tag] in attributes:
+            found[-1].setdefault(NIC_PARTS[tag], attributes[NIC_PARTS[tag]])
+    return found
+
+
+def tags(xml: bytes) -> list[tuple[str, dict[str, str]]]:
+    """(tag, attributes) of each element in order, and (/interface, none) where one ends."""
+    import pyexpat  # late: few events need it. ElementTree would cost as much as all the rest
+
+    found: list[tuple[str, dict[str, str]]] = []
+    parser = pyexpat.ParserCreate()
+    parser.StartElementHandler = lambda tag, attributes: found.append((tag, attributes))
+    parser.EndElementHandler = lambda tag: found.append(("/interface", {})) if tag == "interface" else None
+    parser.Parse(xml, True)
     return found
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from guestnet.words.problems import GuestnetError
 
 FOLDER = Path("/run/guestnet")
+NAMES = ("apply.lock", "rules.lock")
 
 
 @contextlib.contextmanager
 def rules_lock() -> Iterator[None]:
     """Held while rules change; waits for hooks, which hold it for milliseconds."""
-    with _file("rules.lock") as descriptor:
+    with _file(NAMES[1]) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
 
@@ -27,7 +28,7 @@ def rules_lock() -> Iterator[None]:
 @contextlib.contextmanager
 def apply_lock() -> Iterator[None]:
     """Raises GuestnetError when another guestnet is changing this host."""
-    with _file("apply.lock") as descriptor:
+    with _file(NAMES[0]) as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

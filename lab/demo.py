@@ -1,0 +1,115 @@
+"""`make demo`: guestnet from an empty host to a real guest that is reached from outside, on one screen.
+
+Everything happens in a throw-away lab. Each line that is shown was measured then and there, and is checked: the exit code
+is 1 when anything is not as it should be, the machine's own network included.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+from lab import Lab, machine
+from lab.cache import REPOSITORY
+from lab.guest import RealGuest
+from lab.host import IPV4, IPV6
+from lab.inet import ROUTER4, ROUTER6
+from lab.probe import Answer
+
+SEED = REPOSITORY / "examples" / "seed.yaml"
+FILE = "/etc/guestnet/guestnet.yaml"
+CLIENT4, CLIENT6 = "203.0.113.9", "2001:db8:1::9"
+PORT = 4023
+INBOUND = [(CLIENT4, IPV4), (CLIENT6, IPV6)]
+
+
+class Show:
+    """Prints, and remembers what was not as it should be."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+
+    def title(self, text: str) -> None:
+        print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
+
+    def line(self, what: str, seen: str, right: bool) -> None:
+        print(f"  {what:<58} {seen}{'' if right else '   <- WRONG'}", flush=True)
+        if not right:
+            self.wrong.append(what)
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the lab is taken down
+    before = machine.snapshot()
+    show = Show()
+    started = time.monotonic()
+    try:
+        with Lab(uplink="static") as lab:
+            print(
+                f"a throw-away world: a fake internet, and the host {lab.host.name} with libvirt and nothing else on it"
+            )
+            run(lab, show)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the lab is gone", file=sys.stderr)
+        return 130
+    for changed in machine.differences(before, machine.snapshot()):
+        show.line("the machine's own network was changed", changed, right=False)
+    show.title(
+        f"all of it in {time.monotonic() - started:.0f} s; the lab is gone, the machine's own network is as it was"
+    )
+    for what in show.wrong:
+        print(f"WRONG: {what}", file=sys.stderr)
+    return 1 if show.wrong else 0
+
+
+def run(lab: Lab, show: Show) -> None:
+    lab.host.write(FILE, SEED.read_text())
+    guest = lab.host.define_guest("web1", "lab", "52:54:00:12:34:56")
+    command(lab, show, "plan")
+    command(lab, show, "apply", "--yes")
+    lab.host.libvirtd.restart()  # its first hook is there now: libvirt looks for hooks when it starts
+    show.title("web1 starts, a real guest under QEMU")
+    began = time.monotonic()
+    guest.start()
+    ipv4, ipv6 = guest.wait_addresses()
+    show.line("web1 has", f"{ipv4}  {ipv6}  after {time.monotonic() - began:.0f} s", str(ipv4) == "192.168.84.10")
+    show.title(f"from the internet to web1, through port {PORT} of the host (the guest says whom it sees)")
+    inbound(lab, show, lambda client: f"web1 tcp 22 from {client}")
+    show.title("from web1 to the internet (the far side says whom it sees: SNAT and NAT66)")
+    outbound(guest, show)
+    show.title("web1 is shut off; the same connections")
+    guest.destroy()
+    inbound(lab, show, None)
+    command(lab, show, "apply", "--yes", expect="Nothing to do")
+
+
+def command(lab: Lab, show: Show, *words: str, expect: str = "") -> None:
+    show.title(f"$ guestnet {' '.join(words)}")
+    done = lab.host.guestnet(*words, check=False)
+    print("\n".join(f"  {line}" for line in (done.stdout + done.stderr).splitlines()), flush=True)
+    if done.returncode or expect not in done.stdout:
+        show.wrong.append(f"guestnet {' '.join(words)}: exit code {done.returncode}")
+
+
+def inbound(lab: Lab, show: Show, answer: object) -> None:
+    for client, address in INBOUND:
+        got = lab.inet.probe("tcp", address, PORT, source=client)
+        if callable(answer):
+            show.line(f"{client} -> {address} port {PORT}", got.text, got.text == answer(client))
+        else:
+            show.line(f"{client} -> {address} port {PORT}", said(got), got.kind == "refused")
+
+
+def outbound(guest: RealGuest, show: Show) -> None:
+    for router, host in ((ROUTER4, IPV4), (ROUTER6, IPV6)):
+        got = guest.probe("tcp", router, 7)
+        show.line(f"web1 -> {router} port 7", said(got), got.kind == "answered" and got.seen == host)
+
+
+def said(got: Answer) -> str:
+    return got.text if got.kind == "answered" else f"{got.kind} ({got.text}) in {got.seconds:.2f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""What a forward must never capture, who else is kept out, and the hooks' own behaviour; with fake guests, which are fast.
+
+The domain web1 here is a real one, because hooks follow real domains; a fake guest with its MAC answers in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab
+from lab.fake import FakeGuest
+from lab.process import wait_for
+from tests.live.conftest import MAC, apply, elements
+
+pytestmark = pytest.mark.lab
+
+GREEDY = """
+networks:
+  lab: {mode: nat, bridge: virbr84, ipv4: 192.168.84.1/24, ipv6: "fd00:84:0:1::1/64"}
+guests:
+  web1:
+    network: lab
+    mac: 52:54:00:12:34:56
+    ipv4: 192.168.84.10
+    ipv6: ::10
+    forwards: [53:80/tcp+udp, 67:80/udp, 547:80/udp, 5000:80/tcp+udp]
+  late:
+    network: lab
+    ipv4: 192.168.84.20
+    ipv6: ::20
+    forwards: ["5020:80"]
+"""
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """web1 runs and wants ports 53, 67 and 547 too."""
+    with Lab() as lab:
+        apply(lab.host, GREEDY)
+        lab.host.libvirtd.restart()
+        lab.host.define_guest("web1", "lab", "52:54:00:99:99:99").start()
+        wait_for("the forwards", lambda: "5000" in elements(lab.host))
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def fake(lab: Lab) -> FakeGuest:
+    """Answers at web1's reserved addresses: it has the MAC of the file."""
+    fake = lab.host.fake_guest("web1", "virbr84", mac=MAC)
+    assert [str(address) for address in fake.wait_addresses()] == ["192.168.84.10", "fd00:84:0:1::10"]
+    return fake
+
+
+def test_the_forward_works(lab: Lab, fake: FakeGuest) -> None:
+    assert lab.inet.probe("tcp", "203.0.113.2", 5000).text.startswith("web1 tcp 80")
+    assert lab.inet.probe("udp", "2001:db8:1::2", 53).text.startswith("web1 udp 80")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1"])
+def test_the_hosts_own_local_services_are_not_captured(lab: Lab, fake: FakeGuest, address: str) -> None:
+    service = lab.host.echo(5000, name="own")
+    try:
+        assert lab.host.probe("tcp", address, 5000).text.startswith("own tcp 5000")
+        assert lab.host.probe("udp", address, 5000).text.startswith("own udp 5000")
+        # The same from outside is the forward's: so the service above was there to be captured.
+        assert lab.inet.probe("tcp", "203.0.113.2", 5000).text.startswith("web1")
+    finally:
+        lab.host.kill(service)
+
+
+def test_guests_dns_is_not_captured(lab: Lab, fake: FakeGuest) -> None:
+    """A guest that joins now gets addresses from the host's DHCP and names from its DNS, through the greedy forwards."""
+    other = lab.host.fake_guest("other", "virbr84")
+    assert None not in other.wait_addresses()
+    for server in ("192.168.84.1", "fd00:84:0:1::1"):
+        query = "import socket,sys; s=socket.create_connection((sys.argv[1],53),2); print('open')"
+        assert "open" in other.run(["python3", "-c", query, server]).stdout
+        assert other.probe("tcp", server, 53).text != "web1 tcp 80"
+        got = other.probe("udp", server, 53)
+        assert "web1" not in got.text
+    other.stop()
+
+
+@pytest.mark.parametrize("address", ["203.0.113.2", "2001:db8:1::2"])
+def test_hairpin_and_the_hosts_own_address(lab: Lab, fake: FakeGuest, address: str) -> None:
+    other = lab.host.fake_guest("other", "virbr84")
+    other.wait_addresses()
+    assert other.probe("tcp", address, 5000).text.startswith("web1 tcp 80")
+    assert lab.host.probe("tcp", address, 5000).text.startswith("web1 tcp 80")
+    other.stop()
+
+
+def test_transit_traffic_is_not_captured(lab: Lab, fake: FakeGuest) -> None:
+    """A packet that only passes through the host, to a port that is forwarded here, goes where it was sent."""
+    other = lab.host.fake_guest("other", "virbr84")
+    other.wait_addresses()
+    lab.inet.echo(5000, name="far")
+    assert other.probe("tcp", "203.0.113.1", 5000).text.startswith("far tcp 5000")
+    assert other.probe("udp", "2001:db8:1::1", 5000).text.startswith("far udp 5000")
+    other.stop()
+
+
+def test_a_guest_defined_after_the_apply_gets_its_reservation_at_prepare(lab: Lab) -> None:
+    """The file has no MAC for `late`, and libvirt did not know it: the hook takes it from the XML."""
+    folder = "/var/lib/libvirt/dnsmasq/guestnet-lab"
+    assert not lab.host.exists(f"{folder}/late")
+    guest = lab.host.define_guest("late", "lab", "52:54:00:aa:bb:cc")
+    guest.start()
+    assert lab.host.read(f"{folder}/late") == "52:54:00:aa:bb:cc,192.168.84.20,[fd00:84:0:1::20],late\n"
+    assert [str(address) for address in guest.wait_addresses()] == ["192.168.84.20", "fd00:84:0:1::20"]
+    assert lab.inet.probe("tcp", "203.0.113.2", 5020, source="203.0.113.9").text == "late tcp 80 from 203.0.113.9"
+    assert lab.inet.probe("tcp", "2001:db8:1::2", 5020).text.startswith("late tcp 80")
+    assert "Nothing to do" in apply(lab.host)
+    guest.destroy()
+
+
+def test_the_plan_names_a_guest_whose_mac_differs(lab: Lab) -> None:
+    assert "guest web1 has another MAC on network lab" in lab.host.guestnet("plan").stdout
+
+
+def test_a_broken_hook_lets_guests_start(lab: Lab) -> None:
+    data = "/var/lib/guestnet/compiled/guests/web1"
+    whole = lab.host.read(data)
+    guest = "web1"
+    for broken in ("guestnet 99\n", whole[: len(whole) // 2], ""):
+        lab.host.virsh("destroy", guest)
+        lab.host.write(data, broken)
+        lab.host.virsh("start", guest)
+        assert "another version, or cut short" in lab.host.read("/var/log/guestnet/hook.log")
+        lab.host.run(["rm", "/var/log/guestnet/hook.log"])
+    lab.host.virsh("destroy", guest)
+    assert "hook" in lab.host.guestnet("apply", "--yes").stderr
+    lab.host.virsh("start", guest)
+    assert "5000" in elements(lab.host)

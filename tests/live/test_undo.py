@@ -1,0 +1,136 @@
+"""A failing step undoes the earlier ones; a killed apply is taken back by the next; destroy leaves nothing."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab
+from lab.host import GUESTNET, Host
+from tests.live.conftest import FILE, SEED, apply
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        lab.host.write(FILE, SEED)
+        yield lab
+
+
+def state(host: Host) -> str:
+    """The whole of the host that an apply touches. Chains of libvirt's own stay once they are made, rules count."""
+    script = """
+    for f in $(find /etc/libvirt /etc/sysctl.d /var/lib/guestnet /var/lib/libvirt -type f 2>/dev/null | sort); do
+      case $f in *.log|*/capabilities/*) ;; *) echo "$f $(sha256sum < $f)" ;; esac; done
+    find /etc/libvirt /etc/sysctl.d /var/lib/guestnet /var/log/guestnet /run/guestnet /var/lib/libvirt/dnsmasq -type d 2>/dev/null | sort
+    nft -s list tables inet; iptables -S | grep -v LIBVIRT; ip6tables -S | grep -v LIBVIRT
+    ip -br link | awk '{print $1}'; virsh -q net-list --all --name
+    cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/*/accept_ra
+    """
+    return host.run(["sh", "-c", script]).stdout
+
+
+def broken(host: Host, program: str) -> tuple[str, ...]:
+    """A prefix under which `program` always fails."""
+    return ("unshare", "--mount", "sh", "-c", f'mount --bind /bin/false {program}; exec "$@"', "sh")
+
+
+@pytest.mark.parametrize("program", ["/usr/sbin/ip6tables", "/usr/sbin/iptables"])
+def test_a_failing_step_undoes_the_earlier_ones(lab: Lab, program: str) -> None:
+    lab.host.guestnet("plan")  # libvirt and iptables make their own chains at the first look
+    before = state(lab.host)
+    real = lab.host.run(["readlink", "-f", program]).stdout.strip()
+    # xtables-nft-multi is one program for both families and libvirt's too: only the name is taken away.
+    wrap = "printf '#!/bin/sh\\nexit 4\\n' > /run/broken; chmod 755 /run/broken; mount --bind /run/broken"
+    prefix = (
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        f'cp -a /usr/sbin/. /run/sbin; mount --bind /run/sbin /usr/sbin; rm {program}; {wrap.split(";")[0]}; {wrap.split(";")[1]}; cp /run/broken {program}; exec "$@"',
+        "sh",
+    )
+    lab.host.run(["mkdir", "/run/sbin"])
+    done = lab.host.run([*prefix, GUESTNET, "apply", "--yes"], check=False)
+    assert real
+    assert done.returncode == 1, done
+    assert " done  network lab defined and started" in done.stderr
+    assert re.search(r" FAIL +admit rule in ip6?tables", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert state(lab.host) == before
+    apply(lab.host)
+
+
+def test_libvirt_refuses_the_network(lab: Lab) -> None:
+    """A step in the middle fails for a real reason: the subnet is on another NIC of the host, after the plan was made."""
+    lab.host.guestnet("plan")
+    before = state(lab.host)
+    lab.host.run(["sh", "-c", "printf '#!/bin/sh\\nexit 1\\n' > /run/dnsmasq; chmod 755 /run/dnsmasq"])
+    # libvirtd itself starts dnsmasq; with a dnsmasq that fails, net-start fails.
+    lab.host.run(["sh", "-c", "mount --bind /run/dnsmasq /usr/sbin/dnsmasq"])
+    done = lab.host.guestnet("apply", "--yes", check=False)
+    lab.host.run(["umount", "/usr/sbin/dnsmasq"])
+    assert done.returncode == 1, done
+    assert "FAIL  network lab" in done.stderr
+    assert "libvirt says" in done.stderr
+    assert state(lab.host) == before
+    apply(lab.host)
+
+
+def test_kill_9_in_the_middle(lab: Lab) -> None:
+    """At growing delays, so that it hits different steps; the next apply takes back what was begun, and goes on."""
+    lab.host.guestnet("plan")
+    hits = 0
+    for delay in (0.01, 0.06, 0.12, 0.2):
+        started = lab.host.popen([GUESTNET, "apply", "--yes"])
+        wait = time.monotonic() + 10
+        while not lab.host.exists("/var/lib/guestnet/journal") and time.monotonic() < wait and started.poll() is None:
+            time.sleep(0.002)
+        time.sleep(delay)
+        lab.host.send_signal(started, signal.SIGKILL)
+        started.wait(timeout=10)
+        left = lab.host.exists("/var/lib/guestnet/journal")
+        hits += left
+        done = lab.host.guestnet("apply", "--yes")
+        assert ("cut off" in done.stderr) == left
+        assert not lab.host.exists("/var/lib/guestnet/journal")
+        assert lab.host.guestnet("plan", "--detailed-exitcode", check=False).returncode == 0
+        lab.host.guestnet("destroy", "--yes")
+    assert hits >= 1, "too few of the kills came in time to say anything"
+
+
+def test_one_apply_at_a_time(lab: Lab) -> None:
+    lab.host.run(["mkdir", "-p", "/run/guestnet"])
+    holder = lab.host.popen(["flock", "/run/guestnet/apply.lock", "sleep", "30"])
+    time.sleep(0.3)
+    done = lab.host.guestnet("apply", "--yes", check=False)
+    lab.host.send_signal(holder, signal.SIGKILL)
+    assert done.returncode == 1
+    assert "another guestnet" in done.stderr
+
+
+def test_what_leaves_the_file_leaves_the_host_and_is_remembered(lab: Lab) -> None:
+    apply(lab.host)
+    ula = lab.host.guestnet("show").stdout
+    apply(lab.host, "networks: {}\n")
+    assert lab.host.virsh("-q", "net-list", "--all", "--name").stdout.strip() == ""
+    assert "guestnet" not in lab.host.run(["nft", "list", "tables"]).stdout
+    assert lab.host.sysctl("ipv4/ip_forward") == "0"
+    apply(lab.host, SEED)
+    assert lab.host.guestnet("show").stdout == ula
+
+
+def test_destroy_leaves_nothing(lab: Lab) -> None:
+    lab.host.guestnet("plan")
+    before = state(lab.host)
+    apply(lab.host)
+    assert state(lab.host) != before
+    lab.host.guestnet("destroy", "--yes")
+    assert state(lab.host) == before
+    assert "Nothing to do" in lab.host.guestnet("destroy", "--yes").stdout
