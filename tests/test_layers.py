@@ -31,7 +31,7 @@ def imports(path: Path) -> Iterator[str]:
 
 def upward(path: str, imported: Iterator[str] | list[str]) -> list[str]:
     """The imports that a module in a layer may not have."""
-    own = LAYERS.index(path.split("/")[0])
+    own = LAYERS.index(path.split("/", maxsplit=1)[0])
     found = []
     for name in imported:
         parts = name.split(".")

@@ -1,4 +1,4 @@
-"""The check that nothing of the machine's own network changes can itself fail: shown in a network namespace of our own."""
+"""The check that nothing of the machine's own network changes can fail: shown in a network namespace."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from guestnet.compile import hookdata, sysctl
 from guestnet.decide.desired import settings
 from guestnet.decide.facts import Facts, Uplink
-from guestnet.faces.cli.render import dhcp_text, nft_text, xml_text
+from guestnet.faces.texts import dhcp_text, nft_text, xml_text
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory, from_text, to_text
 from guestnet.spec.resolve import Taken, resolve

@@ -1,4 +1,4 @@
-"""The note's own XML is what `render --only xml` gives, up to name, uuid, MAC, bridge name, metadata, dnsmasq options."""
+"""The note's own XML is what `render --only xml` gives, up to name, uuid, MAC, bridge name, metadata, dnsmasq."""
 
 from __future__ import annotations
 

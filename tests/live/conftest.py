@@ -1,4 +1,4 @@
-"""Labs for the live tests: a host where the seed example was applied by the real program, in front of a real libvirt."""
+"""For the live tests: a lab whose host has the seed example applied by the real program, to a real libvirt."""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ def test_a_network_of_somebody_else(lab: Lab) -> None:
         ("other", "virbr84", "10.9.9"),
         ("x", "br9", "192.168.84"),
     ):
-        xml = f"<network><name>{name}</name><bridge name='{bridge}'/><ip address='{subnet}.1' netmask='255.255.255.0'/></network>"
+        ip = f"<ip address='{subnet}.1' netmask='255.255.255.0'/>"
+        xml = f"<network><name>{name}</name><bridge name='{bridge}'/>{ip}</network>"
         lab.host.define_network(xml)
         said = refused(lab.host, "apply", "--yes")
         assert {"lab": "is not guestnet's", "other": "bridge virbr84", "x": "overlaps"}[name] in said

@@ -1,4 +1,4 @@
-"""A real guest behind the applied seed example: packets both ways, and what becomes of the forwards when things happen."""
+"""A real guest behind the seed example: packets both ways, and what becomes of the forwards when things happen."""
 
 from __future__ import annotations
 

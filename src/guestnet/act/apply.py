@@ -12,8 +12,8 @@ from guestnet.act.survey import Wish, survey
 from guestnet.act.undo import Undo
 from guestnet.decide.plan import Plan
 from guestnet.decide.state import Change
-from guestnet.host.libvirt import Libvirt
 from guestnet.host import lock
+from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import apply_lock
 from guestnet.host.put import put
 from guestnet.spec.memory import Memory

@@ -14,7 +14,7 @@ FAMILY_TABLE = "inet guestnet"
 
 def block(head: str, lines: Iterable[str]) -> list[str]:
     """`head {`, the lines indented by one tab, `}`."""
-    return [f"{head} {{", *(f"\t{line}" for line in lines), "}"]
+    return [f"{head} {{", *(f"\t{line}" if line else "" for line in lines), "}"]
 
 
 def named_set(name: str, kind: str, elements: Iterable[str] = (), *, interval: bool = False) -> list[str]:

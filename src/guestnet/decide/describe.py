@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 
 from guestnet.compile import dhcp, hookdata
 from guestnet.decide.facts import Facts
@@ -14,6 +15,7 @@ from guestnet.decide.state import Change, File, Network, Setting, Table
 from guestnet.spec import world
 
 _FAMILY = {4: "IPv4", 6: "IPv6"}
+_BYTES3 = 24  # bits: the network's part of an address ends at its last dot
 
 
 @dataclass
@@ -62,7 +64,7 @@ def step(change: Change) -> str:
         "folder": f"DHCP folder {last} {verb}",
         "hookdata": f"what the hook needs for {last} {verb}",
         "hook": f"hook {'/'.join(name.split('/')[-2:])} {verb}",
-        "setting": f"{name} = {value}",
+        "setting": f"{_dotted(name)} = {value}",
         "table": f"firewall table inet guestnet {verb}",
         "admit": f"admit rule in {name} FORWARD {verb}",
     }
@@ -99,14 +101,24 @@ def _host_lines(change: Change) -> list[tuple[str, str]]:
         value = change.after.value if isinstance(change.after, Setting) else ""
         was = change.before.value if isinstance(change.before, Setting) else "?"
         why = ", so that the host keeps its own IPv6 when forwarding goes on" if name.endswith("accept_ra") else ""
-        return [(f"~ {name} {was} -> {value}{why if value == '2' else ''}", "")]
+        return [(f"~ {_dotted(name)} {was} -> {value}{why if value == '2' else ''}", "")]
     if kind == "table" and isinstance(change.before, Table) and isinstance(change.after, Table):
         lines = [("~ firewall table inet guestnet", "live")] if change.before.listing != change.after.listing else []
         gone, come = _elements(change.before.elements), _elements(change.after.elements)
         lines += [(f"- in force: {line}", "live") for line in forward_lines(gone - come)]
         return lines + [(f"+ in force: {line}", "live") for line in forward_lines(come - gone)]
-    words = {"table": "firewall table inet guestnet", "admit": f"admit rule in {name} FORWARD", "hook": f"hook {name}"}
+    words = {
+        "table": "firewall table inet guestnet",
+        "admit": f"admit rule in {name} FORWARD",
+        "hook": f"hook {name}",
+        "sysctl.d": f"{name}, for the next boot",
+    }
     return [(f"{sign} {words.get(kind, name)}", "")]
+
+
+def _dotted(key: str) -> str:
+    """A sysctl as people write it, unless a NIC's name in it has a dot of its own."""
+    return key if "." in key else key.replace("/", ".")
 
 
 def _network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
@@ -116,7 +128,7 @@ def _network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
         return [("- with its bridge, DHCP and DNS", f"cuts off {hit}" if hit else "")]
     if not isinstance(before, Network):
         network = next(network for network in plan.world.networks if network.name == change.key.name)
-        return [(f"+ {_addresses(network)}", "")]
+        return [(f"+ {line}", "") for line in _addresses(network)]
     lines = [(f"~ {line}", "") for line in _xml_diff(before.xml, after.xml)]
     if before.running is None and after.running is not None:
         lines.append(("+ started", ""))
@@ -128,15 +140,28 @@ def _network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
     return lines
 
 
-def _addresses(network: world.Network) -> str:
-    parts = []
+def _addresses(network: world.Network) -> list[str]:
+    """A line a family: `192.168.84.1/24, DHCP .2 to .254, NAT44`."""
+    lines = []
     if network.v4:
-        pool = f", DHCP {network.v4.pool[0]} to {network.v4.pool[1]}" if network.v4.pool else ", no DHCP"
-        parts.append(f"{network.v4.host}{pool}, NAT44")
+        pool = f"DHCP {_short(network.v4)}" if network.v4.pool else "no DHCP"
+        lines.append(f"{network.v4.host}, {pool}, NAT44")
     if network.v6:
-        pool = f", DHCPv6 {network.v6.pool[0]} to {network.v6.pool[1]} and RA" if network.v6.pool else ", RA"
-        parts.append(f"{network.v6.host}{pool}, {'NAT66' if network.nat6 else 'no NAT66'}")
-    return "; ".join(parts) or "no addresses"
+        pool = f"DHCPv6 {_short(network.v6)} and RA" if network.v6.pool else "RA, no DHCPv6"
+        lines.append(f"{network.v6.host}, {pool}, {'NAT66' if network.nat6 else 'no NAT66'}")
+    return lines or ["no addresses"]
+
+
+def _short(side: world.Side4 | world.Side6) -> str:
+    """A DHCP range without what its addresses share with the network: `.2 to .254`, `::10 to ::ff`."""
+    if side.pool is None:
+        return ""
+    first, last = (str(address) for address in side.pool)
+    if isinstance(side, world.Side4):
+        parts = [address.rsplit(".", 1)[1] for address in (first, last)]
+        return f".{parts[0]} to .{parts[1]}" if side.host.network.prefixlen >= _BYTES3 else f"{first} to {last}"
+    mask = int(side.host.network.hostmask)
+    return " to ".join(str(IPv6Address(int(address) & mask)) for address in side.pool)
 
 
 def _forward_changes(change: Change) -> list[str]:

@@ -254,7 +254,7 @@ def nft(text: str) -> bool:
 
 
 def spawn(argv: list[str], pipe: tuple[int, int] | None = None, quiet: bool = False) -> int:
-    """Starts a program. Its output goes nowhere, its errors into the log unless `quiet`; `pipe`: both ends of its input."""
+    """Starts a program. Its output goes nowhere, its errors into the log unless `quiet`. `pipe`: its input."""
     actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
     if quiet:
         actions.append((os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import Any
 
 from guestnet.decide.describe import describe, header, impact, step
 from guestnet.decide.plan import Plan, cut_off
 from guestnet.decide.state import Change
-from guestnet.words.problems import Problem
 
 _LOOKS = {"+": "green", "-": "red", "~": "yellow"}
-_IMPACT_COLUMN = 76
+_IMPACT_COLUMN = 64
+_WIDTH = 100
 
 
 def print_plan(plan: Plan, *, pending: bool) -> None:
@@ -26,7 +27,7 @@ def print_plan(plan: Plan, *, pending: bool) -> None:
         for line, note in item.lines:
             console.print(f"  {line:<{_IMPACT_COLUMN}}  {note}".rstrip(), style=_LOOKS.get(line[0], ""))
     for note in plan.notices:
-        console.print(f"\nnote: {note}")
+        console.print(f"\n{textwrap.fill(f'note: {note}', _WIDTH, subsequent_indent='      ')}")
     for problem in plan.problems:
         console.print(f"\nproblem: {problem}", style="red")
     console.print()
@@ -54,15 +55,9 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             }
             for change in plan.changes
         ],
-        "problems": [problem_data(problem) for problem in plan.problems],
+        "problems": [problem.data() for problem in plan.problems],
         "notices": list(plan.notices),
     }
-
-
-def problem_data(problem: Problem) -> dict[str, Any]:
-    place = problem.place
-    where = {"file": place.file, "line": place.line, "column": place.col} if place else {}
-    return {**where, "what": problem.what, "todo": problem.todo}
 
 
 def progress(word: str, change: Change | None, seconds: float) -> None:

@@ -49,12 +49,14 @@ class Network:
 
 @dataclass(frozen=True)
 class Nic:
-    """A guest's place in one network. `mac` is None when neither the file nor libvirt knows it yet."""
+    """A guest's place in one network. `mac` is None when neither the file nor libvirt knows it yet; `written` says that
+    the file gives it (what libvirt knows may be another one tomorrow)."""
 
     network: str
     mac: str | None
     ipv4: IPv4Address | None
     ipv6: IPv6Address | None
+    written: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from guestnet.words.problems import WrongError
+
 Protocol = Literal["tcp", "udp"]
+
+LAST_PORT = 65535
+_TOO_LONG = 9  # digits; up to there "out of range" says more than "not a port"
 
 
 @dataclass(frozen=True, order=True)
 class PortRange:
     """Ports `first` to `last`, both included, each 1 to 65535.
 
-    Raises ValueError when a port is out of range or the range is upside down.
+    Raises WrongError, a ValueError, when a port is out of range or the range is upside down.
     """
 
     first: int
@@ -20,10 +25,10 @@ class PortRange:
 
     def __post_init__(self) -> None:
         for port in (self.first, self.last):
-            if not 1 <= port <= 65535:
-                raise ValueError(f"port {port} is out of range (ports are 1 to 65535)")
+            if not 1 <= port <= LAST_PORT:
+                raise WrongError(f"port {port} is out of range", f"ports are 1 to {LAST_PORT}")
         if self.first > self.last:
-            raise ValueError(f"the range {self.first}-{self.last} is upside down (write the lower port first)")
+            raise WrongError(f"the range {self.first}-{self.last} is upside down", "write the lower port first")
 
     def __len__(self) -> int:
         return self.last - self.first + 1
@@ -33,3 +38,16 @@ class PortRange:
 
     def overlaps(self, other: PortRange) -> bool:
         return self.first <= other.last and other.first <= self.last
+
+
+def parse_ports(text: str) -> PortRange:
+    """`8080` or `8000-8100` as a PortRange. Raises WrongError."""
+    first, dash, last = text.partition("-")
+    if not _digits(first) or (dash and not _digits(last)):
+        raise WrongError(f'"{text}" is not a port', "write a number such as 8080, or a range such as 8000-8100")
+    return PortRange(int(first), int(last if dash else first))
+
+
+def _digits(text: str) -> bool:
+    # str.isdigit alone takes other scripts' digits and superscripts; int() of thousands of digits raises
+    return text.isascii() and text.isdigit() and len(text) < _TOO_LONG

@@ -28,9 +28,26 @@ class Problem:
     todo: str
     place: Place | None = None
 
+    def data(self) -> dict[str, str | int]:
+        """For JSON: `what`, `todo`, and with a place `file`, `line`, `column`."""
+        place = self.place
+        where: dict[str, str | int] = {}
+        if place:
+            where = {"file": place.file, "line": place.line, "column": place.col}
+        return {**where, "what": self.what, "todo": self.todo}
+
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
         return f"{where}{self.what} ({self.todo})"
+
+
+class WrongError(ValueError):
+    """A value that cannot be made: what is wrong with it, and what to write instead. It knows no position."""
+
+    def __init__(self, what: str, todo: str) -> None:
+        super().__init__(f"{what} ({todo})")
+        self.what = what
+        self.todo = todo
 
 
 class GuestnetError(Exception):

@@ -6,6 +6,8 @@ ours with the path of a log, 64 wrong usage, 130 interrupted. Data goes to stdou
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 
 from guestnet.words.problems import GuestnetError
@@ -16,6 +18,9 @@ _GLOBAL = {"-f": True, "--file": True, "-c": True, "--connect": True, "--format"
 
 def main(argv: list[str] | None = None) -> None:
     """The program `guestnet`; never returns."""
+    # The start is imports. They make no garbage to collect, and pydantic need not look for plugins in every package.
+    gc.disable()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 
@@ -31,16 +36,16 @@ def run(argv: list[str]) -> int:
         sys.stderr.close()  # the reader has gone: nothing to say, and nobody to say it to
         return 1
     except Exception as error:  # noqa: BLE001  the boundary: what arrives here is a bug of ours
-        from guestnet.faces.bug import write_log  # noqa: PLC0415  rarely needed
+        from guestnet.faces.bug import write_log
 
         what = f"this is a bug in guestnet: {type(error).__name__}: {error}"
         return _said(f"{what}\nplease report it with {write_log()}", BUG)
 
 
 def _run(argv: list[str]) -> int:
-    import typer  # noqa: PLC0415  here, because these imports are most of the start, and may be interrupted
+    import typer
 
-    from guestnet.faces.cli.app import app  # noqa: PLC0415
+    from guestnet.faces.cli.app import app
 
     try:
         result: object = app(args=_hoist(argv), prog_name="guestnet", standalone_mode=False)

@@ -1,31 +1,17 @@
-"""The typer application: the global options, and the verbs it is made of."""
+"""The typer application: the global options, and the verbs it is made of.
+
+Verbs import late what they need: `check` must not wait for libvirt and netlink.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from guestnet import __version__
-
-DEFAULT_FILE = "/etc/guestnet/guestnet.yaml"
-
-
-class Format(StrEnum):
-    table = "table"
-    json = "json"
-
-
-@dataclass(frozen=True)
-class Options:
-    """The global options, as a verb finds them in `context.obj`."""
-
-    file: str
-    uri: str | None
-    format: Format
-
+from guestnet.faces.cli import apply, check, destroy, plan, render, show
+from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
 app = typer.Typer(
     name="guestnet",
@@ -60,11 +46,5 @@ def options(
     context.obj = Options(file, uri, form)
 
 
-def _verbs() -> None:
-    from guestnet.faces.cli import apply, check, destroy, plan, render, show  # noqa: PLC0415  they need Options
-
-    for verb in (check.check, show.show, render.render, plan.plan, apply.apply, destroy.destroy):
-        app.command()(verb)
-
-
-_verbs()
+for verb in (check.check, show.show, render.render, plan.plan, apply.apply, destroy.destroy):
+    app.command()(verb)

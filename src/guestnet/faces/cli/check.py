@@ -7,20 +7,20 @@ from pathlib import Path
 
 import typer
 
-from guestnet.faces.cli.app import Format, Options
-from guestnet.faces.report import problem_data
-from guestnet.spec import load
-from guestnet.words.problems import ProblemsError
+from guestnet.faces.cli.options import Format, Options
 
 
 def check(context: typer.Context) -> int:
     """Say whether the file is right; every problem at once, with its place."""
+    from guestnet.spec.load import read_spec
+    from guestnet.words.problems import ProblemsError
+
     options: Options = context.obj
     try:
-        spec = load.read_spec(Path(options.file))
+        spec = read_spec(Path(options.file))
     except ProblemsError as error:
         if options.format is Format.json:
-            typer.echo(json.dumps({"problems": [problem_data(problem) for problem in error.problems]}, indent=2))
+            typer.echo(json.dumps({"problems": [problem.data() for problem in error.problems]}, indent=2))
         raise
     if options.format is Format.json:
         typer.echo(json.dumps({"problems": []}, indent=2))

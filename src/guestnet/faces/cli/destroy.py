@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from guestnet.act.survey import Wish
-from guestnet.faces.cli.app import Options
-from guestnet.faces.cli.apply import change
+from guestnet.faces.cli.options import Options
 
 
 def destroy(
@@ -16,6 +14,9 @@ def destroy(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
     """Take away every network, rule, hook and file of guestnet."""
+    from guestnet.act.survey import Wish
+    from guestnet.faces.cli.change import change
+
     options: Options = context.obj
     question = "Take all of this away, remembered addresses included?"
     return change(options, Wish(None), yes, verb="destroy", question=question)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from guestnet.act.survey import Wish
-from guestnet.faces.cli.app import Options
+from guestnet.faces.cli.options import Options
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.run import ENVIRONMENT, PACKAGES, need_root
 from guestnet.spec import load

@@ -7,11 +7,7 @@ from typing import Annotated
 
 import typer
 
-from guestnet.act import journal
-from guestnet.act.survey import survey
-from guestnet.faces.cli.app import Format, Options
-from guestnet.faces.cli.online import host, wish
-from guestnet.faces.report import plan_data, print_plan
+from guestnet.faces.cli.options import Format, Options
 
 PENDING = 2
 
@@ -23,6 +19,11 @@ def plan(
     ] = False,
 ) -> int:
     """Show what apply would change, step by step, and whom it would disturb."""
+    from guestnet.act import journal
+    from guestnet.act.survey import survey
+    from guestnet.faces.cli.online import host, wish
+    from guestnet.faces.report import plan_data, print_plan
+
     options: Options = context.obj
     wanted = wish(options)
     with host(options, "plan") as libvirt:

@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-from guestnet.compile import dhcp, netxml, nft, ruleset
-from guestnet.faces.cli.app import Options
-from guestnet.faces.cli.offline import offline_world
-from guestnet.spec.world import World
+from guestnet.faces.cli.options import Options
 
 
 class Part(StrEnum):
@@ -24,34 +21,12 @@ def render(
     only: Annotated[Part | None, typer.Option("--only", help="One kind of text alone.")] = None,
 ) -> int:
     """Print the texts that apply would write: network XML, firewall table, DHCP reservations."""
+    from guestnet.faces import texts
+    from guestnet.faces.cli.offline import offline_world
+
     options: Options = context.obj
     _, world = offline_world(options.file)
-    for part, text in (("xml", xml_text), ("nft", nft_text), ("dhcp", dhcp_text)):
+    for part, text in ((Part.xml, texts.xml_text), (Part.nft, texts.nft_text), (Part.dhcp, texts.dhcp_text)):
         if only in (None, part):
             typer.echo(text(world), nl=False)
     return 0
-
-
-def xml_text(world: World) -> str:
-    return "".join(netxml.network_xml(network) for network in world.networks)
-
-
-def nft_text(world: World) -> str:
-    """The table, then each guest's forwards, which are in force while it runs."""
-    parts = [ruleset.table(world)] if world.networks else []
-    for guest in world.guests:
-        text = nft.add_elements(ruleset.elements(guest.forwards))
-        if text:
-            parts.append(f"# while {guest.name} runs\n{text}")
-    return "".join(parts)
-
-
-def dhcp_text(world: World) -> str:
-    lines = []
-    for guest in world.guests:
-        for nic in guest.nics:
-            if nic.ipv4 or nic.ipv6:
-                lines.append(f"# {dhcp.hosts_folder(nic.network)}/{dhcp.file_name(guest.name)}\n")
-                unknown = f"# MAC not written in the file; libvirt tells it: {nic.ipv4 or ''} {nic.ipv6 or ''}\n"
-                lines.append(dhcp.line(nic.mac, nic.ipv4, nic.ipv6, guest.name) if nic.mac else unknown)
-    return "".join(lines)

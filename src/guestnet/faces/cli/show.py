@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from guestnet.faces.cli.app import Options
-from guestnet.faces.cli.offline import offline_world
-from guestnet.spec.show import show as shown
+from guestnet.faces.cli.options import Options
 
 
 def show(context: typer.Context) -> int:
     """Print the file as understood, with every default filled in."""
+    from guestnet.faces.cli.offline import offline_world
+    from guestnet.spec.show import show as shown
+
     options: Options = context.obj
     typer.echo(shown(*offline_world(options.file)), nl=False)
     return 0

@@ -1,0 +1,31 @@
+"""All of a world's texts, as `render` prints them."""
+
+from __future__ import annotations
+
+from guestnet.compile import dhcp, netxml, nft, ruleset
+from guestnet.spec.world import World
+
+
+def xml_text(world: World) -> str:
+    return "".join(netxml.network_xml(network) for network in world.networks)
+
+
+def nft_text(world: World) -> str:
+    """The table, then each guest's forwards, which are in force while it runs."""
+    parts = [ruleset.table(world)] if world.networks else []
+    for guest in world.guests:
+        text = nft.add_elements(ruleset.elements(guest.forwards))
+        if text:
+            parts.append(f"# while {guest.name} runs\n{text}")
+    return "".join(parts)
+
+
+def dhcp_text(world: World) -> str:
+    lines = []
+    for guest in world.guests:
+        for nic in guest.nics:
+            if nic.ipv4 or nic.ipv6:
+                lines.append(f"# {dhcp.hosts_folder(nic.network)}/{dhcp.file_name(guest.name)}\n")
+                unknown = f"# MAC not written in the file; libvirt tells it: {nic.ipv4 or ''} {nic.ipv6 or ''}\n"
+                lines.append(dhcp.line(nic.mac, nic.ipv4, nic.ipv6, guest.name) if nic.mac else unknown)
+    return "".join(lines)

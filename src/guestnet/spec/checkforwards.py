@@ -1,0 +1,134 @@
+"""Rules on forwards: where they go, and that no two want the same port of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from guestnet.spec.document import Loaded, Path
+from guestnet.spec.forwards import protocols
+from guestnet.spec.models import Forward, Guest, Nic, Spec
+from guestnet.words.ports import PortRange
+from guestnet.words.problems import Place, Problem
+
+FAMILIES = ("ipv4", "ipv6")
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A forward that is enabled and has a NIC to go to."""
+
+    place: Place
+    guest: str
+    forward: Forward
+    families: tuple[str, ...]
+
+
+def forward_problems(spec: Spec, loaded: Loaded) -> Iterator[Problem]:
+    written: list[_Written] = []
+    for name, guest in spec.guests.items():
+        for i, forward in enumerate(guest.forwards):
+            path: Path = ("guests", name, "forwards", i)
+            nic = guest.nic_of(forward)
+            if nic is None:
+                yield _nowhere(name, guest, forward, loaded, path)
+                continue
+            where = loaded.place((*path, "listen" if forward.listen else "family"))
+            wrong = _family(spec, name, nic, forward)
+            if wrong:
+                yield Problem(*wrong, where)
+            if forward.enabled:
+                families = tuple(key for key in FAMILIES if _has(spec, nic, key) and key in _asked(forward))
+                written.append(_Written(loaded.place(path), name, forward, families))
+    yield from _collisions(sorted(written, key=lambda one: one.place))
+
+
+def _nowhere(name: str, guest: Guest, forward: Forward, loaded: Loaded, path: Path) -> Problem:
+    if not guest.all_nics:
+        return Problem(f"guest {name} has a forward but no network", "write network: too", loaded.place(path))
+    its = ", ".join(nic.network for nic in guest.all_nics)
+    what = f"guest {name} is not in network {forward.network}"
+    return Problem(what, f"it is in {its}", loaded.place((*path, "network")))
+
+
+def _asked(forward: Forward) -> tuple[str, ...]:
+    """The families that a forward wants: those of its listen addresses, or what `family` says."""
+    if forward.listen:
+        return tuple(key for key in FAMILIES if any(f"ipv{address.version}" == key for address in forward.listen))
+    return FAMILIES if forward.family == "both" else (forward.family,)
+
+
+def _has(spec: Spec, nic: Nic, family: str) -> bool:
+    """Whether the network has the family; one that is not in the file is somebody else's problem."""
+    network = spec.networks.get(nic.network)
+    return network is None or (network.ipv4 if family == "ipv4" else network.ipv6).address != "none"
+
+
+def _reachable(spec: Spec, nic: Nic, family: str) -> bool:
+    """Whether the guest has an address there: one that is written, or one by DHCP."""
+    network = spec.networks.get(nic.network)
+    if network is None:
+        return True
+    side, address = (network.ipv4, nic.ipv4) if family == "ipv4" else (network.ipv6, nic.ipv6)
+    return side.address != "none" and (side.dhcp or address is not None)
+
+
+def _family(spec: Spec, name: str, nic: Nic, forward: Forward) -> tuple[str, str] | None:
+    """What is wrong with the families that the forward asks for, and what to do."""
+    asked = _asked(forward)
+    explicit = bool(forward.listen) or forward.family != "both"
+    absent = [key for key in asked if not _has(spec, nic, key)]
+    if absent and explicit:
+        what = f"network {nic.network} of guest {name} has no {_shown(absent[0])}"
+        return what, f"remove this forward, or give the network {absent[0]}"
+    unreachable = [key for key in asked if key not in absent and not _reachable(spec, nic, key)]
+    if unreachable and (explicit or len(unreachable) + len(absent) == len(asked)):
+        what = f"guest {name} has no {_shown(unreachable[0])} address to forward to: network {nic.network} has no DHCP"
+        return what, f"write {unreachable[0]}: in guest {name}"
+    return None
+
+
+def _shown(family: str) -> str:
+    return family.replace("ipv", "IPv")
+
+
+Slot = tuple[str, str, IPv4Address | IPv6Address | None]  # protocol, family, listen address
+
+
+def _collisions(written: list[_Written]) -> Iterator[Problem]:
+    """Two forwards that want the same port, protocol, family and listen address; `any` beside an address is allowed."""
+    owners: dict[Slot, dict[int, _Written]] = {}
+    for one in written:
+        slots = list(_slots(one))
+        other = next((owner for slot in slots if (owner := _owner(owners.get(slot, {}), one.forward.ports))), None)
+        if other is not None:
+            yield _collision(one, other)
+            continue
+        for slot in slots:
+            ports = range(one.forward.ports.first, one.forward.ports.last + 1)
+            owners.setdefault(slot, {}).update(dict.fromkeys(ports, one))
+
+
+def _slots(one: _Written) -> Iterator[Slot]:
+    for protocol in protocols(one.forward.protocol):
+        for listen in one.forward.listeners:
+            for family in one.families:
+                if listen is None or family == f"ipv{listen.version}":
+                    yield protocol, family, listen
+
+
+def _owner(owners: dict[int, _Written], ports: PortRange) -> _Written | None:
+    return next((owners[port] for port in range(ports.first, ports.last + 1) if port in owners), None)
+
+
+def _collision(one: _Written, other: _Written) -> Problem:
+    mine, its = one.forward, other.forward
+    ports = PortRange(max(mine.ports.first, its.ports.first), min(mine.ports.last, its.ports.last))
+    both = [protocol for protocol in protocols(mine.protocol) if protocol in protocols(its.protocol)]
+    shared = [str(address) for address in mine.listen if address in its.listen]
+    what = f"host port{'s' if len(ports) > 1 else ''} {ports}/{'+'.join(both)}"
+    if shared:
+        what += f" of {' and '.join(shared)}"
+    what += f" {'are' if len(ports) > 1 else 'is'} already forwarded to {other.guest} at line {other.place.line}"
+    return Problem(what, "choose another, or listen on different addresses", one.place)

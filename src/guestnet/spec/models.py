@@ -1,0 +1,180 @@
+"""The file as it is written: frozen models, one class a mapping of the file. The JSON schema comes from here.
+
+A model judges its own values only. Rules between values are in `check`, so that one wrong value hides no other problem.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic_core.core_schema import CoreSchema
+
+from guestnet.spec import forwards, values
+from guestnet.spec.values import refusal
+from guestnet.words.ports import PortRange
+from guestnet.words.problems import WrongError
+
+CONFIG = ConfigDict(extra="forbid", frozen=True)
+NOTHING = {"type": "null"}
+
+
+def _nothing_is(empty: type) -> BeforeValidator:
+    """A key with nothing behind it is an empty mapping or list, as when its lines are commented out."""
+    return BeforeValidator(lambda value: empty() if value is None else value)
+
+
+def _address_alone(value: Any) -> Any:
+    return value if isinstance(value, dict) else {"address": value}
+
+
+def _or_text(schema: dict[str, Any], *kinds: str) -> dict[str, Any]:
+    return {"anyOf": [*({"type": kind} for kind in kinds), schema]}
+
+
+class Side4(BaseModel):
+    """`ipv4:` of a network; `lease` in seconds, None is dnsmasq's own hour."""
+
+    model_config = CONFIG
+    address: values.Address4 = "auto"
+    dhcp: values.Flag = True
+    ranges: values.Ranges4 | None = None
+    lease: values.Lease | None = None
+
+    _short = model_validator(mode="before")(_address_alone)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_text(handler(core), "string")
+
+
+class Side6(BaseModel):
+    """`ipv6:` of a network; a range may be host parts. `lease` in seconds."""
+
+    model_config = CONFIG
+    address: values.Address6 = "auto"
+    dhcp: values.Flag = True
+    ranges: values.Ranges6 | None = None
+    lease: values.Lease | None = None
+
+    _short = model_validator(mode="before")(_address_alone)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_text(handler(core), "string")
+
+
+class Nat(BaseModel):
+    """`nat:` of a network; `ipv6` None: yes where the network has IPv6."""
+
+    model_config = CONFIG
+    ipv6: values.Flag | None = None
+    ports: values.Ports | None = None
+
+
+class Network(BaseModel):
+    model_config = CONFIG
+    mode: values.Mode
+    bridge: values.Bridge | None = None
+    mac: values.Mac | None = None
+    ipv4: Side4 = Side4()
+    ipv6: Side6 = Side6()
+    nat: Nat = Nat()
+    domain: values.Domain | None = None
+    autostart: values.Flag = True
+    stp: values.Flag = True
+
+
+class Forward(BaseModel):
+    """A forward in either form; `listen` () is any. `to` is as long as `ports`."""
+
+    model_config = CONFIG
+    ports: values.Ports
+    to: values.Ports | None = None
+    protocol: values.Protocols = "tcp"
+    listen: values.Listen = ()
+    family: values.Family = "both"
+    network: values.NetworkName | None = None
+    enabled: values.Flag = True
+    description: values.Words = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if isinstance(value, (dict, list)) or value is None:
+            return value
+        try:
+            short = forwards.parse(values.as_text(value, "4023:22"))
+        except WrongError as error:
+            raise refusal(error.what, error.todo) from None
+        listen = "any" if short.listen is None else str(short.listen)
+        return {"ports": str(short.ports), "to": str(short.to), "protocol": short.protocol, "listen": listen}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Forward:
+        try:
+            forwards.same_length(self.ports, self.target)
+        except WrongError as error:
+            raise refusal(error.what, error.todo) from None
+        for address in self.listen:
+            if self.family not in ("both", f"ipv{address.version}"):
+                todo = f"leave family out, or write ipv{address.version}"
+                raise refusal(f"family {self.family} does not fit in with listen {address}", todo)
+        return self
+
+    @property
+    def target(self) -> PortRange:
+        return self.to or self.ports
+
+    @property
+    def listeners(self) -> tuple[IPv4Address | IPv6Address | None, ...]:
+        return self.listen or (None,)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_text(handler(core), "integer", "string")
+
+
+class Nic(BaseModel):
+    """A guest in a network; `ipv6` may be a host part such as ::10."""
+
+    model_config = CONFIG
+    network: values.NetworkName
+    mac: values.Mac | None = None
+    ipv4: values.Ip4 | None = None
+    ipv6: values.Ip6 | None = None
+
+
+class Guest(BaseModel):
+    """A guest; `network`, `mac`, `ipv4` and `ipv6` are its only NIC, or `nics` has them all."""
+
+    model_config = CONFIG
+    network: values.NetworkName | None = None
+    mac: values.Mac | None = None
+    ipv4: values.Ip4 | None = None
+    ipv6: values.Ip6 | None = None
+    nics: Annotated[tuple[Nic, ...], _nothing_is(list)] = ()
+    forwards: Annotated[tuple[Forward, ...], _nothing_is(list)] = ()
+
+    _empty = model_validator(mode="before")(lambda value: {} if value is None else value)
+
+    @property
+    def all_nics(self) -> tuple[Nic, ...]:
+        """Its NICs in the order of the file, however they are written."""
+        if self.nics or self.network is None:
+            return self.nics
+        return (Nic.model_construct(network=self.network, mac=self.mac, ipv4=self.ipv4, ipv6=self.ipv6),)
+
+    def nic_of(self, forward: Forward) -> Nic | None:
+        """The NIC that a forward goes to: the named or the first one."""
+        fits = (nic for nic in self.all_nics if forward.network in (None, nic.network))
+        return next(fits, None)
+
+
+class Spec(BaseModel):
+    """The whole file."""
+
+    model_config = CONFIG
+    networks: Annotated[dict[values.NetworkName, Network], _nothing_is(dict)] = {}
+    guests: Annotated[dict[values.GuestName, Guest], _nothing_is(dict)] = {}

@@ -1,0 +1,225 @@
+"""From the file to the world: every `auto` gets its value, every forward is spelled out. Pure.
+
+The same file and memory give the same world, whatever the order of the file; the memory it returns gives it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
+from random import Random
+
+from guestnet.spec import choose, forwards, models, world
+from guestnet.spec.choose import Taken
+from guestnet.spec.memory import GuestMemory, Memory, NetworkMemory
+from guestnet.words.addresses import in_prefix
+
+__all__ = ["Taken", "resolve"]
+
+Macs = Mapping[str, tuple[tuple[str, str], ...]]
+
+
+def resolve(
+    spec: models.Spec, memory: Memory, *, random: Random, taken: Taken, macs: Macs
+) -> tuple[world.World, Memory]:
+    """The world and what is to be remembered of it. `spec` has passed `check`.
+
+    macs: by guest name the (network, MAC) of its NICs as libvirt knows them, for NICs whose MAC the file leaves out.
+    Raises GuestnetError when no subnet or address is left.
+    """
+    hosts4 = _hosts4(spec, memory, taken)
+    ula = memory.ula
+    if ula is None and any(network.ipv6.address == "auto" for network in spec.networks.values()):
+        ula = choose.new_ula(random)
+    hosts6 = _hosts6(spec, memory, taken, ula)
+    bridges = _bridges(spec, memory, taken)
+    macs_of_bridges = _bridge_macs(spec, memory, random)
+    networks = tuple(
+        _network(name, network, hosts4.get(name), hosts6.get(name), (bridges[name], macs_of_bridges[name]))
+        for name, network in sorted(spec.networks.items())
+    )
+    v4, v6 = _addresses4(spec, memory, networks), _addresses6(spec, memory, networks)
+    guests = tuple(_guest(name, guest, v4, v6, macs) for name, guest in sorted(spec.guests.items()))
+    desired = world.World(networks, guests)
+    return desired, _remember(replace(memory, ula=ula), desired)
+
+
+def _hosts4(spec: models.Spec, memory: Memory, taken: Taken) -> dict[str, IPv4Interface]:
+    """The host's own address in every network that has IPv4."""
+    asked = {name: network.ipv4.address for name, network in spec.networks.items()}
+    hosts = {name: address for name, address in asked.items() if isinstance(address, IPv4Interface)}
+    auto = [name for name, address in asked.items() if address == "auto"]
+    known = {name: one.ipv4 for name, one in memory.networks.items() if one.ipv4}
+    subnets = choose.subnets([host.network for host in hosts.values()], auto, known, taken, choose.free_subnet4)
+    return hosts | {name: IPv4Interface((net.network_address + 1, net.prefixlen)) for name, net in subnets.items()}
+
+
+def _hosts6(spec: models.Spec, memory: Memory, taken: Taken, ula: IPv6Network | None) -> dict[str, IPv6Interface]:
+    """The host's own address in every network that has IPv6; `ula` is there when one is auto."""
+    asked = {name: network.ipv6.address for name, network in spec.networks.items()}
+    hosts = {name: address for name, address in asked.items() if isinstance(address, IPv6Interface)}
+    auto = [name for name, address in asked.items() if address == "auto"]
+    known = {name: one.ipv6 for name, one in memory.networks.items() if one.ipv6}
+    if ula is None:
+        return hosts
+    fresh = partial(choose.free_subnet6, ula)
+    subnets = choose.subnets([host.network for host in hosts.values()], auto, known, taken, fresh)
+    return hosts | {name: IPv6Interface((net.network_address + 1, net.prefixlen)) for name, net in subnets.items()}
+
+
+def _bridges(spec: models.Spec, memory: Memory, taken: Taken) -> dict[str, str]:
+    names = {name: network.bridge for name, network in spec.networks.items() if network.bridge}
+    for name in sorted(spec.networks.keys() - names.keys()):
+        known = memory.networks.get(name, NetworkMemory()).bridge
+        if known and known not in names.values():
+            names[name] = known
+    used = {*names.values(), *(known.bridge for known in memory.networks.values() if known.bridge), *taken.bridges}
+    for name in sorted(spec.networks.keys() - names.keys()):
+        names[name] = choose.free_bridge(used)
+        used.add(names[name])
+    return names
+
+
+def _bridge_macs(spec: models.Spec, memory: Memory, random: Random) -> dict[str, str]:
+    """Always written: a network defined without one gets another at each definition (guests' neighbour caches)."""
+    macs = {name: network.mac for name, network in spec.networks.items() if network.mac}
+    for name in sorted(spec.networks.keys() - macs.keys()):
+        known = memory.networks.get(name, NetworkMemory()).mac
+        if known and known not in macs.values():
+            macs[name] = known
+    guests = {nic.mac for guest in spec.guests.values() for nic in guest.all_nics if nic.mac}
+    used = {*macs.values(), *guests, *(known.mac for known in memory.networks.values() if known.mac)}
+    for name in sorted(spec.networks.keys() - macs.keys()):
+        macs[name] = choose.new_mac(random, used)
+        used.add(macs[name])
+    return macs
+
+
+def _network(
+    name: str,
+    network: models.Network,
+    host4: IPv4Interface | None,
+    host6: IPv6Interface | None,
+    bridge_and_mac: tuple[str, str],
+) -> world.Network:
+    v4 = v6 = None
+    if host4 is not None:
+        pool4 = network.ipv4.ranges[0] if network.ipv4.ranges else choose.pool4(host4)
+        v4 = world.Side4(host4, pool4 if network.ipv4.dhcp else None, network.ipv4.lease)
+    if host6 is not None:
+        first, last = network.ipv6.ranges[0] if network.ipv6.ranges else choose.pool6(host6)
+        pool6 = (in_prefix(first, host6), in_prefix(last, host6))
+        v6 = world.Side6(host6, pool6 if network.ipv6.dhcp else None, network.ipv6.lease)
+    return world.Network(
+        name=name,
+        mode=network.mode,
+        bridge=bridge_and_mac[0],
+        mac=bridge_and_mac[1],
+        v4=v4,
+        v6=v6,
+        nat6=v6 is not None and network.nat.ipv6 is not False,
+        nat_ports=network.nat.ports,
+        domain=network.domain,
+        autostart=network.autostart,
+        stp=network.stp,
+    )
+
+
+Addresses4 = Mapping[tuple[str, str], IPv4Address]
+Addresses6 = Mapping[tuple[str, str], IPv6Address]
+
+
+def _addresses4(spec: models.Spec, memory: Memory, networks: tuple[world.Network, ...]) -> Addresses4:
+    """By network and guest."""
+    found: dict[tuple[str, str], IPv4Address] = {}
+    for network in networks:
+        name, side = network.name, network.v4
+        if side is None:
+            continue
+        asked = {guest: nic.ipv4 for guest, nic in _guests_in(spec, name)}
+        known = {guest: one.ipv4 for (there, guest), one in memory.guests.items() if there == name and one.ipv4}
+        given = choose.assign(asked, known, side.host.network, side.host.ip, side.pool)
+        found.update({(name, guest): address for guest, address in given.items()})
+    return found
+
+
+def _addresses6(spec: models.Spec, memory: Memory, networks: tuple[world.Network, ...]) -> Addresses6:
+    """By network and guest."""
+    found: dict[tuple[str, str], IPv6Address] = {}
+    for network in networks:
+        name, side = network.name, network.v6
+        if side is None:
+            continue
+        asked = {guest: nic.ipv6 and in_prefix(nic.ipv6, side.host) for guest, nic in _guests_in(spec, name)}
+        known = {guest: one.ipv6 for (there, guest), one in memory.guests.items() if there == name and one.ipv6}
+        given = choose.assign(asked, known, side.host.network, side.host.ip, side.pool)
+        found.update({(name, guest): address for guest, address in given.items()})
+    return found
+
+
+def _guests_in(spec: models.Spec, network: str) -> list[tuple[str, models.Nic]]:
+    nics = ((name, nic) for name, guest in sorted(spec.guests.items()) for nic in guest.all_nics)
+    return [(name, nic) for name, nic in nics if nic.network == network]
+
+
+def _guest(name: str, guest: models.Guest, v4: Addresses4, v6: Addresses6, macs: Macs) -> world.Guest:
+    written = {nic.mac for nic in guest.all_nics}
+    spare = [(network, mac.lower()) for network, mac in macs.get(name, ()) if mac.lower() not in written]
+    nics: list[world.Nic] = []
+    for nic in guest.all_nics:
+        mac = nic.mac or next((mac for network, mac in spare if network == nic.network), None)
+        key = (nic.network, name)
+        nics.append(world.Nic(nic.network, mac, v4.get(key), v6.get(key), written=nic.mac is not None))
+    spelled = [one for forward in guest.forwards if forward.enabled for one in _forwards(forward, tuple(nics))]
+    return world.Guest(name, tuple(nics), tuple(sorted(spelled, key=_order)))
+
+
+def _forwards(forward: models.Forward, nics: tuple[world.Nic, ...]) -> list[world.Forward]:
+    """One a protocol, listen address and family: both families that the guest has, unless the file chooses one."""
+    nic = next((nic for nic in nics if forward.network in (None, nic.network)), None)
+    found: list[world.Forward] = []
+    for listen in forward.listeners:
+        for target in (nic.ipv4, nic.ipv6) if nic else ():
+            wanted = f"ipv{listen.version}" if listen else forward.family
+            if nic is None or target is None or wanted not in ("both", f"ipv{target.version}"):
+                continue
+            for protocol in forwards.protocols(forward.protocol):
+                found.append(
+                    world.Forward(
+                        protocol=protocol,
+                        listen=listen,
+                        ports=forward.ports,
+                        to=forward.target,
+                        target=target,
+                        network=nic.network,
+                        description=forward.description,
+                    )
+                )
+    return found
+
+
+def _order(forward: world.Forward) -> tuple[int, int, str, int, str]:
+    """By port, whatever the order of the file."""
+    return (
+        forward.ports.first,
+        forward.ports.last,
+        forward.protocol,
+        forward.target.version,
+        str(forward.listen or ""),
+    )
+
+
+def _remember(memory: Memory, desired: world.World) -> Memory:
+    networks, guests = dict(memory.networks), dict(memory.guests)
+    for network in desired.networks:
+        old = networks.get(network.name, NetworkMemory())
+        ipv4 = network.v4.host.network if network.v4 else old.ipv4
+        ipv6 = network.v6.host.network if network.v6 else old.ipv6
+        networks[network.name] = NetworkMemory(ipv4, ipv6, network.bridge, network.mac)
+    for guest in desired.guests:
+        for nic in guest.nics:
+            known = guests.get((nic.network, guest.name), GuestMemory())
+            guests[nic.network, guest.name] = GuestMemory(nic.ipv4 or known.ipv4, nic.ipv6 or known.ipv6)
+    return replace(memory, networks=networks, guests=guests)

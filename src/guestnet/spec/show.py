@@ -1,0 +1,132 @@
+"""The file as it is understood: every default and every remembered value written out, as YAML that loads again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from guestnet.spec import forwards, models, world
+from guestnet.spec.document import core_scalar
+from guestnet.words.ports import PortRange
+
+Value = str | int | bool | list["Value"] | dict[str, "Value"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_./:+-]|(?<!:) )*[A-Za-z0-9_]|[A-Za-z0-9]", re.ASCII)
+_TRUTH_ELSEWHERE = ("y", "n", "yes", "no", "on", "off")  # to readers of YAML 1.1
+
+
+def show(spec: models.Spec, desired: world.World) -> str:
+    """YAML that loads to the same world, with no memory needed. `desired` is what `spec` resolved to."""
+    document: dict[str, Value] = {
+        "networks": {network.name: _network(network) for network in desired.networks},
+        "guests": {guest.name: _guest(spec.guests[guest.name], guest) for guest in desired.guests},
+    }
+    if not document["guests"]:
+        del document["guests"]
+    return "".join(f"{line}\n" for line in _lines(document))
+
+
+def _network(network: world.Network) -> Value:
+    nat: dict[str, Value] = {"ipv6": network.nat6}
+    if network.nat_ports:
+        nat["ports"] = str(network.nat_ports)
+    shown: dict[str, Value] = {
+        "mode": network.mode,
+        "bridge": network.bridge,
+        "mac": network.mac,
+        "ipv4": _side(network.v4),
+        "ipv6": _side(network.v6),
+        "nat": nat,
+        "autostart": network.autostart,
+        "stp": network.stp,
+    }
+    if network.domain:
+        shown["domain"] = network.domain
+    return shown
+
+
+def _side(side: world.Side4 | world.Side6 | None) -> Value:
+    if side is None:
+        return "none"
+    shown: dict[str, Value] = {"address": str(side.host), "dhcp": side.pool is not None}
+    if side.pool:
+        shown["ranges"] = [f"{side.pool[0]}-{side.pool[1]}"]
+    if side.lease is not None:
+        shown["lease"] = side.lease
+    return shown
+
+
+def _guest(written: models.Guest, guest: world.Guest) -> Value:
+    nics = [_nic(nic) for nic in guest.nics]
+    shown: dict[str, Value] = {"nics": [*nics]} if written.nics else dict(nics[0]) if nics else {}
+    if written.forwards:
+        shown["forwards"] = [_forward(forward) for forward in written.forwards]
+    return shown
+
+
+def _nic(nic: world.Nic) -> dict[str, Value]:
+    mac = nic.mac if nic.written else None  # libvirt's own is read anew: written down it would be the file's
+    values = {"network": nic.network, "mac": mac, "ipv4": nic.ipv4, "ipv6": nic.ipv6}
+    return {key: str(value) for key, value in values.items() if value is not None}
+
+
+def _forward(forward: models.Forward) -> Value:
+    """The short form where it says everything, else the long one."""
+    more: dict[str, Value] = {}
+    if forward.family != "both":
+        more["family"] = forward.family
+    if forward.network is not None:
+        more["network"] = forward.network
+    if not forward.enabled:
+        more["enabled"] = False
+    if forward.description:
+        more["description"] = forward.description
+    if not more and len(forward.listen) < 2:  # noqa: PLR2004
+        short = str(forwards.Short(forward.listeners[0], forward.ports, forward.target, forward.protocol))
+        return int(short) if short.isdigit() else short
+    listen: list[Value] = [str(address) for address in forward.listen] or ["any"]
+    long: dict[str, Value] = {
+        "ports": _ports(forward.ports),
+        "to": _ports(forward.target),
+        "protocol": forward.protocol,
+    }
+    return {**long, "listen": listen if len(listen) > 1 else listen[0], **more}
+
+
+def _ports(ports: PortRange) -> Value:
+    return ports.first if len(ports) == 1 else str(ports)
+
+
+def _lines(value: dict[str, Value], indent: str = "") -> Iterator[str]:
+    for key, inner in value.items():
+        start = f"{indent}{_text(key)}:"
+        if isinstance(inner, dict) and inner:
+            yield start
+            yield from _lines(inner, indent + "  ")
+        elif isinstance(inner, list):
+            yield start
+            yield from _items(inner, indent + "  ")
+        else:
+            yield f"{start} {_text(inner)}"
+
+
+def _items(items: list[Value], indent: str) -> Iterator[str]:
+    for item in items:
+        if isinstance(item, dict):
+            first, *rest = _lines(item, indent + "  ")
+            yield f"{indent}- {first.lstrip()}"
+            yield from rest
+        else:
+            yield f"{indent}- {_text(item)}"
+
+
+def _text(value: Value) -> str:
+    """A scalar, in quotes where it would be read as something else; an empty mapping."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    plain = _PLAIN.fullmatch(value) and isinstance(core_scalar(value), str) and value.lower() not in _TRUTH_ELSEWHERE
+    # JSON's quotes are YAML's; the characters that JSON leaves bare and YAML refuses are not in names or descriptions
+    return value if plain else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,94 @@
+"""Addresses from text, with messages a person can act on. Every function raises WrongError and nothing else."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from guestnet.words.problems import WrongError
+
+HOST_BITS6 = 64  # the half of an IPv6 address that is the guest's own
+_QUAD = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){3}", re.ASCII)
+
+
+def parse_ip4(text: str) -> IPv4Address:
+    """`192.168.122.10`."""
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        pass
+    if ":" in text and _is_ip6(text):
+        raise WrongError(f"{text} is an IPv6 address", "an IPv4 address belongs here")
+    if _QUAD.fullmatch(text):
+        if any(len(part) > 1 and part.startswith("0") for part in text.split(".")):
+            raise WrongError(f"{text} is not an IPv4 address", "write its parts without leading zeros")
+        raise WrongError(f"{text} is not an IPv4 address", "each part is 0 to 255")
+    if "/" in text:
+        raise WrongError(f'"{text}" is not an IPv4 address', "leave the prefix length out here")
+    raise WrongError(f'"{text}" is not an IPv4 address', "write four numbers such as 192.168.122.10")
+
+
+def parse_ip6(text: str) -> IPv6Address:
+    """`fd00::10` or `::10`, without a zone."""
+    if "%" in text:
+        raise WrongError(f'"{text}" names a link', "leave the % and what follows out")
+    try:
+        return IPv6Address(text)
+    except ValueError:
+        pass
+    if _is_ip4(text):
+        raise WrongError(f"{text} is an IPv4 address", "an IPv6 address belongs here")
+    if "/" in text:
+        raise WrongError(f'"{text}" is not an IPv6 address', "leave the prefix length out here")
+    raise WrongError(f'"{text}" is not an IPv6 address', "write one such as fd00::10")
+
+
+def parse_ip(text: str) -> IPv4Address | IPv6Address:
+    """An address of either family."""
+    return parse_ip6(text) if ":" in text else parse_ip4(text)
+
+
+def parse_cidr4(text: str) -> IPv4Interface:
+    """`192.168.122.1/24`: an address in its subnet."""
+    address, prefix = _split_cidr(text, 32, "24")
+    return IPv4Interface((parse_ip4(address), prefix))
+
+
+def parse_cidr6(text: str) -> IPv6Interface:
+    """`fd00:1::1/64`: an address in its subnet."""
+    address, prefix = _split_cidr(text, 128, "64")
+    return IPv6Interface((parse_ip6(address), prefix))
+
+
+def in_prefix(part: IPv6Address, subnet: IPv6Interface) -> IPv6Address:
+    """A host part such as ::10 as an address in the host's /64; a whole address as it is."""
+    if int(part) >> HOST_BITS6:
+        return part
+    return IPv6Address(int(subnet.network.network_address) | int(part))
+
+
+def _split_cidr(text: str, longest: int, usual: str) -> tuple[str, int]:
+    address, slash, prefix = text.partition("/")
+    if not slash:
+        if _is_ip4(address) or _is_ip6(address):
+            raise WrongError(f"{text} has no prefix length", f"write {text}/{usual}")
+        return address, longest  # the address is wrong already: its own message says how
+    if not (prefix.isascii() and prefix.isdigit() and len(prefix) < len("1000") and int(prefix) <= longest):
+        raise WrongError(f'"/{prefix}" is not a prefix length', f"write a number up to {longest} such as /{usual}")
+    return address, int(prefix)
+
+
+def _is_ip4(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_ip6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
