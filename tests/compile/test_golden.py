@@ -23,7 +23,8 @@ RA = Facts(
     hostname="kvm1",
     libvirt="9.0.0",
     uplinks=(Uplink("enp6s0", (4, 6), kernel_ra=True),),
-    settings={"net/ipv6/conf/enp6s0/accept_ra": "1", "net/ipv6/conf/default/accept_ra": "1"},
+    learning=("enp6s0",),
+    settings={"net/ipv6/conf/enp6s0/accept_ra": "1"},
 )
 
 

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from guestnet.decide.state import Change, from_data, to_data
+from guestnet.host import files
 from guestnet.words.problems import GuestnetError
 
 PATH = Path("/var/lib/guestnet/journal")
@@ -23,7 +24,7 @@ class Journal:
 
     def __init__(self, path: Path = PATH) -> None:
         self._path = path
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        files.make_folder(str(path.parent))
         self._file = path.open("x", encoding="utf-8")  # a left one is recovered before: see `left`
         os.fchmod(self._file.fileno(), 0o600)
         self._write(_VERSION)

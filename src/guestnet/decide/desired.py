@@ -23,14 +23,15 @@ def settings(world: World, facts: Facts, memory: Memory) -> dict[str, str]:
 
     accept_ra=2 comes before forwarding: with forwarding on, the kernel drops a default route it learned from a router
     advertisement at once unless accept_ra is 2 (Documentation/networking/ip-sysctl), and the host has lost its own
-    IPv6. `all.accept_ra` does not change NICs that exist, so each is named. A NIC once named stays named while it
-    exists: a router that is silent today must not cost the host its route tomorrow.
+    IPv6. `all.accept_ra` does not change NICs that exist, so each is named. `default` is left alone: with 2 there, each
+    new bridge of the host would take a default route from whatever its guests or containers advertise. A NIC once named
+    stays named while it exists: a router that is silent today must not cost the host its route tomorrow.
     """
     wanted: dict[str, str] = {}
     v6 = any(network.v6 for network in world.networks)
-    names = {accept_ra(nic) for nic in ("default", *(uplink.nic for uplink in facts.uplinks if uplink.kernel_ra))}
+    names = {accept_ra(nic) for nic in facts.learning}
     names |= {key for key in memory.sysctls if key.endswith("/accept_ra") and key in facts.settings}
-    if v6 and len(names) > 1:
+    if v6:
         wanted |= dict.fromkeys(sorted(names), "2")
     if any(network.v4 for network in world.networks):
         wanted["net/ipv4/ip_forward"] = "1"

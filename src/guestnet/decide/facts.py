@@ -43,6 +43,7 @@ class Facts:
     libvirt: str  # version, such as 9.0.0
     domains: tuple[Domain, ...] = ()
     uplinks: tuple[Uplink, ...] = ()
+    learning: tuple[str, ...] = ()  # NICs with a route or address from router advertisements that the kernel handles
     networks: tuple[ForeignNetwork, ...] = ()
     bridges: frozenset[str] = frozenset()  # names of links that are not ours
     subnets: tuple[tuple[str, IPv4Network | IPv6Network], ...] = ()  # connected, on links not ours: (link, subnet)

@@ -20,13 +20,15 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
     ours, foreign = libvirt.networks()
     bridges = {network.bridge for network in memory.networks.values() if network.bridge}
     uplinks = netlink.uplinks()
-    keys = [*FORWARDING, accept_ra("default"), *(accept_ra(uplink.nic) for uplink in uplinks), *memory.sysctls]
+    learning = netlink.learning()
+    keys = [*FORWARDING, *(accept_ra(nic) for nic in learning), *memory.sysctls]
     values = {key: sysctl.read(key) for key in keys}
     return Facts(
         hostname=socket.gethostname(),
         libvirt=libvirt.version(),
         domains=libvirt.domains(),
         uplinks=uplinks,
+        learning=learning,
         networks=foreign,
         bridges=frozenset(netlink.links().values()),
         subnets=tuple((link, subnet) for link, subnet in netlink.subnets() if not (ours and link in bridges)),
@@ -47,4 +49,4 @@ def _hooks_loaded() -> bool:
 def _first_hook(kind: str) -> float:
     """When the oldest hook of a kind came to be, in seconds since 1970; infinity when there is none."""
     paths = [_HOOKS / kind, *(_HOOKS / f"{kind}.d").glob("*")]
-    return min((path.stat().st_ctime for path in paths if path.is_file()), default=float("inf"))
+    return min((path.stat().st_mtime for path in paths if path.is_file()), default=float("inf"))

@@ -27,8 +27,11 @@ def read(path: str) -> File | None:
         raise GuestnetError(f"{path}: {error.strerror}", "run guestnet as root") from error
 
 
-def write(path: str, file: File) -> None:
-    """Raises GuestnetError with the reason when the file can't be written; then the old one is still there."""
+def write(path: str, file: File, *, keep_time: bool = False) -> None:
+    """Raises GuestnetError with the reason when the file can't be written; then the old one is still there.
+
+    `keep_time`: the time of change stays that of the file it replaces.
+    """
     target = Path(path)
     temporary = target.with_name(f".{target.name}.guestnet-new")
     try:
@@ -38,6 +41,8 @@ def write(path: str, file: File) -> None:
             with os.fdopen(descriptor, "wb", closefd=False) as out:
                 out.write(file.text.encode())
             os.fchmod(descriptor, file.mode)
+            if keep_time and target.exists():
+                os.utime(descriptor, (target.stat().st_mtime, target.stat().st_mtime))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -13,6 +13,7 @@ from guestnet.host import sysctl
 
 _RTPROT_RA = 9  # linux/rtnetlink.h: the route came from a router advertisement
 _RT_TABLE_MAIN = 254
+_IFA_F_PERMANENT = 0x80  # linux/if_addr.h: without it an address has a lifetime, from an advertisement or DHCPv6
 
 
 def links() -> dict[int, str]:
@@ -36,6 +37,24 @@ def uplinks() -> tuple[Uplink, ...]:
                         learned.add(name)
     families.pop("", None)
     return tuple(Uplink(name, tuple(sorted(found)), name in learned) for name, found in sorted(families.items()))
+
+
+def learning() -> tuple[str, ...]:
+    """The NICs that have a route or an address from router advertisements which the kernel itself handles.
+
+    With forwarding on and accept_ra 1 the kernel hears no more of them: routes go at once, addresses when they expire.
+    """
+    names = links()
+    found = {uplink.nic for uplink in uplinks() if uplink.kernel_ra}
+    with IPRoute() as netlink:
+        for address in netlink.get_addr(family=socket.AF_INET6):
+            flags = address.get_attr("IFA_FLAGS") or address["flags"]
+            name = names.get(address["index"], "")
+            global_one = not ipaddress.ip_address(address.get_attr("IFA_ADDRESS")).is_link_local
+            if global_one and not flags & _IFA_F_PERMANENT:
+                found.add(name)
+    takes = {name for name in found if sysctl.read(f"net/ipv6/conf/{name}/accept_ra") not in (None, "0")}
+    return tuple(sorted(takes))
 
 
 def subnets() -> tuple[tuple[str, IPv4Network | IPv6Network], ...]:

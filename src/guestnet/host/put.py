@@ -31,5 +31,8 @@ def put(libvirt: Libvirt, change: Change) -> None:
             libvirt.put_network(
                 name, before if isinstance(before, Network) else None, after if isinstance(after, Network) else None
             )
+        case _ if isinstance(after, File):
+            # A hook's time says since when libvirt could see one there: see host.facts.
+            files.write(name, after, keep_time=kind == "hook")
         case _:
-            files.write(name, after) if isinstance(after, File) else files.remove(name)
+            files.remove(name)
