@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -78,16 +79,40 @@ def test_libvirt_refuses_the_network(lab: Lab) -> None:
     apply(lab.host)
 
 
+def begun(lab: Lab, delay: float) -> subprocess.Popen[str]:
+    """An apply that has begun to act `delay` seconds ago."""
+    started = lab.host.popen([GUESTNET, "apply", "--yes"])
+    wait = time.monotonic() + 10
+    while not lab.host.exists("/var/lib/guestnet/journal") and time.monotonic() < wait and started.poll() is None:
+        time.sleep(0.002)
+    time.sleep(delay)
+    return started
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_told_to_end_in_the_middle(lab: Lab, number: signal.Signals) -> None:
+    """Ctrl-C, kill, a terminal that goes: everything is taken back, at once."""
+    lab.host.guestnet("plan")
+    before = state(lab.host)
+    for delay in (0.05, 0.01, 0.0):
+        started = begun(lab, delay)
+        lab.host.send_signal(started, number)
+        _, said = started.communicate(timeout=20)
+        if started.returncode == 130:
+            break
+        lab.host.guestnet("destroy", "--yes")  # it was done before the signal came
+    assert started.returncode == 130, said
+    assert "undoing" in said
+    assert "Traceback" not in said
+    assert state(lab.host) == before
+
+
 def test_kill_9_in_the_middle(lab: Lab) -> None:
     """At growing delays, so that it hits different steps; the next apply takes back what was begun, and goes on."""
     lab.host.guestnet("plan")
     hits = 0
     for delay in (0.01, 0.06, 0.12, 0.2):
-        started = lab.host.popen([GUESTNET, "apply", "--yes"])
-        wait = time.monotonic() + 10
-        while not lab.host.exists("/var/lib/guestnet/journal") and time.monotonic() < wait and started.poll() is None:
-            time.sleep(0.002)
-        time.sleep(delay)
+        started = begun(lab, delay)
         lab.host.send_signal(started, signal.SIGKILL)
         started.wait(timeout=10)
         left = lab.host.exists("/var/lib/guestnet/journal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import textwrap
 from typing import Any
@@ -61,8 +62,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
 
 
 def progress(word: str, change: Change | None, seconds: float) -> None:
-    """One line a step, on stderr."""
-    if change is None:
-        print("undoing what was done", file=sys.stderr)
-    else:
-        print(f" {word}  {step(change):<64} {seconds:5.1f} s", file=sys.stderr)
+    """One line a step, on stderr. A reader or terminal that has gone must not stop an apply, or worse, its undoing."""
+    line = "undoing what was done" if change is None else f" {word}  {step(change):<64} {seconds:5.1f} s"
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 from guestnet.words.problems import GuestnetError
@@ -20,8 +21,14 @@ def main(argv: list[str] | None = None) -> None:
     """The program `guestnet`; never returns."""
     # The start is imports. They make no garbage to collect, and pydantic need not look for plugins in every package.
     gc.disable()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)  # an apply that is told to end takes back what it did, as with Ctrl-C
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def run(argv: list[str]) -> int:

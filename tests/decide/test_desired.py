@@ -1,0 +1,73 @@
+"""Which sysctls a world needs, and what becomes of them when it no longer does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from guestnet.decide.desired import desired_state, running_elements, settings
+from guestnet.decide.facts import Domain, Facts, ForeignNetwork
+from guestnet.decide.state import Key, Setting
+from guestnet.spec.memory import Memory
+from guestnet.spec.world import World
+from tests.compile.test_golden import GOLDEN, made
+
+WORLD, _ = made(GOLDEN / "040-forwards", Memory())
+RA = "net/ipv6/conf/eth0/accept_ra"
+FACTS = Facts(
+    hostname="kvm1",
+    libvirt="9.0.0",
+    learning=("eth0",),
+    settings={RA: "1", "net/ipv4/ip_forward": "0", "net/ipv6/conf/all/forwarding": "0"},
+)
+EMPTY = World((), ())
+
+
+def test_accept_ra_comes_before_forwarding() -> None:
+    assert list(settings(WORLD, FACTS, Memory())) == [RA, "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"]
+
+
+def test_without_ipv6_only_ipv4_forwarding() -> None:
+    only4 = World(tuple(replace(network, v6=None) for network in WORLD.networks), WORLD.guests)
+    assert list(settings(only4, FACTS, Memory())) == ["net/ipv4/ip_forward"]
+
+
+def test_a_nic_stays_named_while_its_router_is_silent() -> None:
+    silent = replace(FACTS, learning=())
+    assert settings(WORLD, silent, Memory(sysctls={RA: "1"}))[RA] == "2"
+    gone = replace(silent, settings={})
+    assert RA not in settings(WORLD, gone, Memory(sysctls={RA: "1"}))
+
+
+def test_what_was_before_us_is_remembered_and_given_back_once() -> None:
+    state, memory = desired_state(WORLD, FACTS, Memory(), "hook")
+    assert memory.sysctls == FACTS.settings
+    on = replace(FACTS, settings=dict.fromkeys(FACTS.settings, "1"))
+    assert desired_state(WORLD, on, memory, "hook")[1].sysctls == FACTS.settings, "not what we set ourselves"
+    assert state[Key("setting", RA)] == Setting("2")
+
+    after, then = desired_state(EMPTY, on, memory, "hook")
+    back = [(key.name, thing.value) for key, thing in after.items() if isinstance(thing, Setting)]
+    assert back[-1] == (RA, "1"), "accept_ra goes back after forwarding"
+    assert dict(back) == FACTS.settings
+    assert then.sysctls == {}
+    assert not [key for key in desired_state(EMPTY, on, then, "hook")[0] if key.kind == "setting"]
+
+
+def test_forwarding_stays_while_a_network_of_somebody_else_needs_it() -> None:
+    _, memory = desired_state(WORLD, FACTS, Memory(), "hook")
+    other = replace(FACTS, networks=(ForeignNetwork("default", "virbr0", forwards=True),))
+    after, _ = desired_state(EMPTY, other, memory, "hook")
+    assert not [key for key in after if key.kind == "setting"]
+
+
+def test_only_running_guests_have_forwards_in_force() -> None:
+    off = replace(FACTS, domains=(Domain("web1", False, ()), Domain("db", True, ())))
+    assert dict(running_elements(WORLD.guests, off)) == {
+        "any4": ("tcp . 5432 : 192.168.84.11 . 5432",),
+        "any6": ("tcp . 5432 : fd12:8848:a2a2:2::11 . 5432",),
+    }
+
+
+def test_an_empty_world_has_nothing_but_its_memory() -> None:
+    state, _ = desired_state(EMPTY, FACTS, Memory(), "hook")
+    assert [key.kind for key in state] == ["memory"]

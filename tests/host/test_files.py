@@ -1,0 +1,78 @@
+"""Files are put in place whole, readable for dnsmasq whatever the umask, and what is not ours is left alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from guestnet.decide.state import File
+from guestnet.host import files
+from guestnet.words.problems import GuestnetError
+
+
+def test_written_whole_with_its_mode_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    old = os.umask(0o077)
+    try:
+        files.write(str(path), File("text\n"))
+    finally:
+        os.umask(old)
+    assert files.read(str(path)) == File("text\n", 0o644)
+    assert [folder.stat().st_mode & 0o777 for folder in (tmp_path / "a", tmp_path / "a" / "b")] == [0o755] * 2
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"], "no temporary is left"
+
+
+def test_a_failed_write_leaves_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    files.write(str(path), File("old\n"))
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(GuestnetError, match="No space left on device"):
+        files.write(str(path), File("new\n"))
+    assert path.read_text() == "old\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_link_in_the_temporary_s_place_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / ".file.guestnet-new").symlink_to(tmp_path / "victim")
+    with pytest.raises(GuestnetError):
+        files.write(str(tmp_path / "file"), File("x"))
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_only_our_own_empty_folders_go(tmp_path: Path) -> None:
+    hook = tmp_path / "hooks" / "qemu.d" / "50-guestnet"
+    files.write(str(hook), File("x"))
+    (hook.parent / "10-other").write_text("y")
+    files.remove(str(hook))
+    assert (hook.parent / "10-other").exists()
+    (hook.parent / "10-other").unlink()
+    files.write(str(hook), File("x"))
+    files.remove(str(hook))
+    assert not hook.parent.exists()
+    assert (tmp_path / "hooks").exists()
+    files.remove(str(hook))  # again: no error
+
+
+def test_the_time_of_a_replaced_hook_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "hook"
+    files.write(str(path), File("a"))
+    os.utime(path, (1000, 1000))
+    files.write(str(path), File("b"), keep_time=True)
+    assert path.stat().st_mtime == 1000
+    files.write(str(path), File("c"))
+    assert path.stat().st_mtime > 1000
+
+
+def test_reading(tmp_path: Path) -> None:
+    assert files.read(str(tmp_path / "none")) is None
+    assert files.read(str(tmp_path)) is None
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    assert files.read(str(tmp_path / "binary")) == File("(not text)", 0)
+    assert files.names(str(tmp_path / "none")) == []
