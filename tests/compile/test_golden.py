@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from guestnet.compile import hookdata, sysctl
+from guestnet.compile import dhcp, hookdata, sysctl
 from guestnet.decide.desired import settings
 from guestnet.decide.facts import Facts, Uplink
 from guestnet.faces.texts import dhcp_text, nft_text, xml_text
@@ -83,3 +83,11 @@ def test_the_hook_reads_what_was_compiled() -> None:
         compiled = hookdata.elements(text)
         assert {key: list(compiled.get(key, ())) for key in hook.MAPS} == hook_elements
         assert any(compiled.values())
+
+
+@pytest.mark.parametrize("name", ["web1", "two nics", ".#~", "ünï", "a/b", 'x"y', "%41"])
+def test_the_hook_spells_file_names_the_same(name: str) -> None:
+    from guestnet.faces import hook  # noqa: PLC0415
+
+    assert hook.encoded(name) == dhcp.file_name(name)
+    assert not {"/", ".", "#", "~", '"', " "} & set(dhcp.file_name(name))

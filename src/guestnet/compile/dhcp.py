@@ -13,7 +13,8 @@ _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 FOLDERS = "/var/lib/libvirt/dnsmasq/guestnet-"  # beside libvirt's own: dnsmasq may read there
-_SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_NOT_ASCII = 128
 
 
 def hosts_folder(network: str) -> str:
@@ -30,6 +31,8 @@ def line(mac: str, ipv4: IPv4Address | None, ipv6: IPv6Address | None, name: str
 def file_name(name: str) -> str:
     """A guest's or network's name as a file name that dnsmasq reads and any command can hold.
 
-    dnsmasq skips names that begin with `.` or `#` or end in `~`, so every byte but letters, digits, `-` and `_` becomes
-    %XX. The hook does the same."""
-    return "".join(chr(byte) if chr(byte) in _SAFE else f"%{byte:02X}" for byte in name.encode())
+    dnsmasq skips names that begin with `.` or `#` or end in `~`, so every ASCII byte but letters, digits, `-` and `_`
+    becomes %XX. The hook does the same.
+    """
+    parts = (bytes([byte]) if byte in _SAFE or byte >= _NOT_ASCII else b"%%%02X" % byte for byte in name.encode())
+    return b"".join(parts).decode()

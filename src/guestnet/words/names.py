@@ -8,7 +8,8 @@ import unicodedata
 from guestnet.words.problems import WrongError
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
-_LONGEST_NAME = 64  # of ours: libvirt makes files of names (NAME.xml, NAME.leases), and those end at 255 bytes
+_LONGEST_NAME = 64  # characters, and
+_LONGEST_BYTES = 200  # bytes: libvirt and we make files of names (NAME.xml, NAME.leases), and those end at 255 bytes
 _IFNAMSIZ = 15  # bytes the kernel takes for a link's name, without the closing zero
 _LONGEST_DOMAIN = 253  # RFC 1035
 
@@ -53,6 +54,6 @@ def _libvirt_name(text: str, kind: str) -> str:
         raise WrongError(
             f'"{text}" cannot be the name of a {kind}', "it becomes a file's name: no / in it, not . or .."
         )
-    if len(text) > _LONGEST_NAME:
+    if len(text) > _LONGEST_NAME or len(text.encode()) > _LONGEST_BYTES:
         raise WrongError(f"the {kind} name {text[:20]}... is too long", f"{_LONGEST_NAME} characters at most")
     return text

@@ -1,0 +1,131 @@
+"""The hook run by hand, as libvirt runs it: many at once, with hostile names, with an nft that hangs or is missing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab
+from tests.live.conftest import SEED, apply, elements
+
+pytestmark = pytest.mark.lab
+
+HOOK = "/etc/libvirt/hooks/qemu.d/50-guestnet"
+GUESTS = 20
+FILE = "networks:\n  lab: {mode: nat, bridge: virbr84, ipv4: 192.168.84.1/24, ipv6: none}\nguests:\n" + "".join(
+    f"  g{n}: {{network: lab, ipv4: 192.168.84.{100 + n}, forwards: ['{5000 + n}:80']}}\n" for n in range(GUESTS)
+)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        apply(lab.host, FILE)
+        yield lab
+
+
+def hook(lab: Lab, name: str, operation: str, given: str = "<domain/>", prefix: tuple[str, ...] = ()) -> str:
+    """Runs it, and returns what it printed. It must end with 0."""
+    argv = [*prefix, HOOK, name, operation, "begin", "-"]
+    return lab.host.run(argv, input=given).stdout
+
+
+def log(lab: Lab) -> str:
+    return lab.host.read("/var/log/guestnet/hook.log") if lab.host.exists("/var/log/guestnet/hook.log") else ""
+
+
+def ports(lab: Lab) -> set[int]:
+    return {n for n in range(GUESTS) if f"192.168.84.{100 + n} " in elements(lab.host)}
+
+
+def test_many_at_once(lab: Lab) -> None:
+    everyone = " ".join(f"g{n}" for n in range(GUESTS))
+    lab.host.shell(f"for g in {everyone}; do {HOOK} $g start begin - </dev/null & done; wait")
+    lab.host.shell(f"for g in {everyone}; do {HOOK} $g started begin - </dev/null & done; wait")
+    assert ports(lab) == set(range(GUESTS))
+    odd = " ".join(f"g{n}" for n in range(1, GUESTS, 2))
+    even = " ".join(f"g{n}" for n in range(0, GUESTS, 2))
+    stop, again = f"{HOOK} $g stopped end - </dev/null &", f"{HOOK} $g started begin - </dev/null &"
+    lab.host.shell(f"for g in {odd}; do {stop} done; for g in {even}; do {again} done; wait")
+    assert ports(lab) == set(range(0, GUESTS, 2))
+    assert log(lab) == ""
+    apply(lab.host)  # libvirt knows none of them to run
+    assert ports(lab) == set()
+
+
+def test_twice_is_as_once(lab: Lab) -> None:
+    for operation in ("started", "started", "reconnect"):
+        hook(lab, "g1", operation)
+        assert ports(lab) == {1}
+    for operation in ("stopped", "release", "release"):
+        hook(lab, "g1", operation)
+        assert ports(lab) == set()
+
+
+def test_on_doubt_everything_is_rebuilt(lab: Lab) -> None:
+    """g2 runs, by libvirt's own folder; the table is gone, and g3 starts."""
+    lab.host.write("/run/libvirt/qemu/g2.xml", "<domstatus/>")
+    lab.host.run(["nft", "delete", "table", "inet", "guestnet"])
+    hook(lab, "g3", "started")
+    assert ports(lab) == {2, 3}
+    lab.host.run(["nft", "flush", "map", "inet", "guestnet", "any4"])
+    # Another guest has g4's port in the map: the element can't be added beside it.
+    lab.host.run(["nft", "add", "element", "inet", "guestnet", "any4", "{ tcp . 5004 : 192.168.84.9 . 80 }"])
+    hook(lab, "g4", "started")
+    assert ports(lab) == {2, 4}
+    lab.host.run(["rm", "/run/libvirt/qemu/g2.xml"])
+    apply(lab.host)
+    lab.host.run(["rm", "-f", "/var/log/guestnet/hook.log"])
+
+
+@pytest.mark.parametrize("name", ["../../../../tmp/x", "a;reboot", "$(id)", "-f", "a\nb", "'", '"', "}", "ü" * 80, ""])
+@pytest.mark.parametrize("operation", ["prepare", "started", "stopped"])
+def test_hostile_names(lab: Lab, name: str, operation: str) -> None:
+    before = lab.host.shell("nft -s list ruleset; find /var/lib/guestnet /run/guestnet; ls /tmp").stdout
+    assert (
+        hook(lab, name, operation, "<domain><interface type='network'><source network='lab'/></interface></domain>")
+        == ""
+    )
+    assert lab.host.shell("nft -s list ruleset; find /var/lib/guestnet /run/guestnet; ls /tmp").stdout == before
+
+
+@pytest.mark.parametrize(
+    "given", ["", "not xml", "<domain>", "<a>" * 100_000, "<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>", "\0"]
+)
+def test_hostile_xml(lab: Lab, given: str) -> None:
+    assert hook(lab, "g5", "prepare", given) == ""
+    assert not lab.host.exists("/var/lib/libvirt/dnsmasq/guestnet-lab/g5")
+
+
+def test_migration_and_restore_get_nothing_on_stdout(lab: Lab) -> None:
+    for operation in ("migrate", "restore", "attach", "unheard-of"):
+        assert hook(lab, "g1", operation) == ""
+
+
+def replaced(program: str, script: str) -> tuple[str, ...]:
+    """A prefix under which a program is another script."""
+    make = f"printf '#!/bin/sh\\n{script}\\n' > /run/other; chmod 755 /run/other; mount --bind /run/other {program}"
+    return ("unshare", "--mount", "sh", "-c", f'{make}; exec "$@"', "sh")
+
+
+def test_an_nft_that_hangs(lab: Lab) -> None:
+    began = time.monotonic()
+    hook(lab, "g1", "started", prefix=replaced("/usr/sbin/nft", "exec sleep 61"))
+    assert 9 < time.monotonic() - began < 20
+    assert "not done within 10 s" in log(lab)
+    assert "sleep" not in lab.host.run(["ps", "-eo", "args"]).stdout.replace("ps -eo", "")
+
+
+def test_an_nft_that_fails(lab: Lab) -> None:
+    hook(lab, "g1", "started", prefix=replaced("/usr/sbin/nft", "exit 1"))
+    assert "could not be put back" in log(lab)
+
+
+def test_the_note_about_libvirts_first_hook(lab: Lab) -> None:
+    assert "restart it once" in lab.host.guestnet("plan").stdout
+    lab.host.libvirtd.restart()
+    assert "restart it once" not in lab.host.guestnet("plan").stdout
+    apply(lab.host, SEED)
+    assert "restart it once" not in lab.host.guestnet("plan").stdout
