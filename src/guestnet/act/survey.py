@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from importlib import resources
 
@@ -10,6 +9,7 @@ from guestnet.decide.desired import MEMORY, desired_state
 from guestnet.decide.plan import Plan, make_plan
 from guestnet.decide.state import File, Key
 from guestnet.host import files
+from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.observe import normal_form, observe
@@ -35,7 +35,7 @@ def survey(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> tuple[
     mine = {network.bridge for network in remembered.networks.values()}
     taken = Taken(tuple(subnet for _, subnet in facts.subnets), (facts.bridges - mine) | foreign)
     macs = {domain.name: tuple((nic.network, nic.mac) for nic in domain.nics) for domain in facts.domains}
-    world, remembered = resolve(wish.spec or Spec(), remembered, random=random.SystemRandom(), taken=taken, macs=macs)
+    world, remembered = resolve(wish.spec or Spec(), remembered, random=chance(), taken=taken, macs=macs)
     desired, remembered = desired_state(world, facts, remembered, hook_text())
     if wish.spec is None:
         desired = {key: thing for key, thing in desired.items() if key != Key("memory", MEMORY)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from pathlib import Path
 
 from guestnet.decide.desired import MEMORY
 from guestnet.host import files
+from guestnet.host.chance import chance
 from guestnet.spec import load
 from guestnet.spec.memory import Memory, from_text
 from guestnet.spec.models import Spec
@@ -20,10 +20,7 @@ def offline_world(path: str) -> tuple[Spec, World]:
     spec = load.read_spec(Path(path))
     remembered = files.read(MEMORY)
     memory = from_text(remembered.text, MEMORY) if remembered else Memory()
-    world, then = resolve(spec, memory, random=random.SystemRandom(), taken=Taken(), macs={})
+    world, then = resolve(spec, memory, random=chance(), taken=Taken(), macs={})
     if then != memory:
-        print(
-            "some values are not remembered on this host yet; those shown are examples, apply draws them",
-            file=sys.stderr,
-        )
+        print("some values are not remembered yet; apply may choose others, to fit this host", file=sys.stderr)
     return spec, world
