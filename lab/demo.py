@@ -53,11 +53,11 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; the lab is gone", file=sys.stderr)
         return 130
-    for changed in machine.differences(before, machine.snapshot()):
+    changes = machine.differences(before, machine.snapshot())
+    for changed in changes:
         show.line("the machine's own network was changed", changed, right=False)
-    show.title(
-        f"all of it in {time.monotonic() - started:.0f} s; the lab is gone, the machine's own network is as it was"
-    )
+    after = "" if changes else ", the machine's own network is as it was"
+    show.title(f"all of it in {time.monotonic() - started:.0f} s; the lab is gone{after}")
     for what in show.wrong:
         print(f"WRONG: {what}", file=sys.stderr)
     return 1 if show.wrong else 0

@@ -204,7 +204,7 @@ def test_the_end_of_the_holder_ends_all() -> None:
         assert len(members(network)) > 2  # the reaper, virtlogd, libvirtd
         os.kill(lab.host.holder_pid, signal.SIGKILL)
         wait_for("the end of the tree", lambda: not members(network), timeout=5)
-        assert not lab.host.running
+        wait_for("the holder to be known as ended", lambda: not lab.host.running, timeout=5)
 
 
 KILLED = """
