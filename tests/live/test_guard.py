@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from lab import Lab
-from lab.fake import FakeGuest
+from lab.fake import FakeGuest, Static
 from lab.process import wait_for
 from tests.live.conftest import MAC, apply, elements
 
@@ -38,6 +38,7 @@ else:
 GREEDY = """
 networks:
   lab: {mode: nat, bridge: virbr84, stp: false, ipv4: 192.168.84.1/24, ipv6: "fd00:84:0:1::1/64"}
+  plain: {mode: nat, bridge: virbr85, stp: false, ipv4: 192.168.85.1/24, ipv6: "fd00:85:0:1::1/64", nat: {ipv6: false}}
 guests:
   web1:
     network: lab
@@ -117,6 +118,20 @@ def test_transit_traffic_is_not_captured(lab: Lab, other: FakeGuest) -> None:
     lab.inet.echo(5000, name="far")
     assert other.probe("tcp", "203.0.113.1", 5000).text.startswith("far tcp 5000")
     assert other.probe("udp", "2001:db8:1::1", 5000).text.startswith("far udp 5000")
+
+
+def test_a_nat_network_is_closed_without_nat66_too(lab: Lab) -> None:
+    """libvirt alone leaves IPv6 open there: to it, that is a routed network (shown by the last probe)."""
+    own = Static("192.168.85.9/24", "fd00:85:0:1::9/64", "192.168.85.1", "fd00:85:0:1::1")
+    guest = lab.host.fake_guest("plain", "virbr85", plug=own)
+    guest.wait_addresses()
+    lab.inet.run(["ip", "-6", "route", "add", "fd00:85:0:1::/64", "via", "2001:db8:1::2"])
+    assert guest.probe("tcp", "2001:db8:1::1", 7).kind == "answered", "the way out, and back"
+    assert lab.host.probe("tcp", "fd00:85:0:1::9", 80).kind == "answered"
+    assert lab.inet.probe("tcp", "fd00:85:0:1::9", 80).kind == "refused"
+    lab.host.run(["nft", "flush", "chain", "inet", "guestnet", "forward"])
+    assert lab.inet.probe("tcp", "fd00:85:0:1::9", 80).kind == "answered"
+    apply(lab.host)
 
 
 def test_a_guest_defined_after_the_apply_gets_its_reservation_at_prepare(lab: Lab) -> None:

@@ -122,6 +122,8 @@ def test_flushed_rules_come_back_with_libvirtd(spine: Spine) -> None:
 
 def test_net_destroy_and_net_start_by_hand(spine: Spine) -> None:
     spine.host.virsh("net-destroy", "lab")
+    spine.host.run(["nft", "delete", "table", "inet", "guestnet"])
+    spine.host.run(["iptables", "-D", "FORWARD", *ADMIT])
     assert spine.host.virsh("net-start", "lab").returncode == 0
     # The bridge runs STP: a port that was put back is deaf for two forward delays, 4 s.
     wait_for("the guest to be reached again", lambda: spine.answers() == REACHED, timeout=15)
