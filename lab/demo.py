@@ -6,12 +6,14 @@ is 1 when anything is not as it should be, the machine's own network included.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 
 from lab import Lab, machine
 from lab.cache import REPOSITORY
+from lab.errors import LabError
 from lab.guest import RealGuest
 from lab.host import IPV4, IPV6
 from lab.inet import ROUTER4, ROUTER6
@@ -40,7 +42,11 @@ class Show:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the lab is taken down
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that the lab is taken down
+    if os.geteuid() != 0:
+        print("the demo makes network namespaces: run it as root", file=sys.stderr)
+        return 1
     before = machine.snapshot()
     show = Show()
     started = time.monotonic()
@@ -53,6 +59,12 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; the lab is gone", file=sys.stderr)
         return 130
+    except LabError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
+        return 1
     changes = machine.differences(before, machine.snapshot())
     for changed in changes:
         show.line("the machine's own network was changed", changed, right=False)

@@ -1,8 +1,8 @@
 """A process tree with its own network, mounts, processes and host name. It dies whole: with `stop`, or its maker.
 
-The chain is setpriv -> unshare -> reaper. The kernel kills unshare when the thread that made it ends (so make a lab in
-The chain is setpriv, unshare, reaper. The kernel kills unshare when the thread that made it ends (so make a lab in
-It must not touch the namespaces it was started from.
+The chain is setpriv, unshare, reaper. The kernel kills unshare when the thread that made it ends (so make a lab in the
+main thread), then the reaper, which is process 1 of the tree, and with it all the rest. It must not touch the
+namespaces it was started from.
 """
 
 from __future__ import annotations

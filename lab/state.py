@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -70,3 +71,5 @@ def remove(directory: Path) -> None:
     if directory.exists():
         # Somebody wrote while we removed: a dying process of the lab.
         shutil.rmtree(directory)
+    with suppress(OSError):
+        home().rmdir()  # refused while another lab has its directory there

@@ -76,3 +76,13 @@ def test_reading(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     assert files.read(str(tmp_path / "binary")) == File("(not text)", 0)
     assert files.names(str(tmp_path / "none")) == []
+
+
+def test_told_to_end_while_writing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.write(str(tmp_path / "file"), File("new\n"))
+    assert list(tmp_path.iterdir()) == []

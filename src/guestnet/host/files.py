@@ -7,6 +7,7 @@ dnsmasq passes over.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from guestnet.decide.state import File
@@ -48,8 +49,12 @@ def write(path: str, file: File, *, keep_time: bool = False) -> None:
             os.close(descriptor)
         temporary.rename(target)
         _sync(target.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        # Also when we are told to end: what was begun leaves nothing.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise GuestnetError(f"{path} can't be written: {error.strerror}", "see to it, then try again") from error
 
 
