@@ -21,6 +21,7 @@ LAB = Network(
     v6=Side6(IPv6Interface("fd00:1:2:1::1/64"), (IPv6Address("fd00:1:2:1::10"), IPv6Address("fd00:1:2:1::ff"))),
     nat6=True,
     nat_ports=PortRange(50000, 65535),
+    host_access="full",
     domain="lab.internal",
     autostart=True,
     stp=True,
@@ -30,6 +31,7 @@ VARIANTS = {
     "bare": replace(LAB, v6=None, nat_ports=None, domain=None),
     "no-nat66": replace(LAB, nat6=False, nat_ports=None),
     "no-dhcp": replace(LAB, v4=replace(LAB.v4, pool=None) if LAB.v4 else None),
+    "isolated": replace(LAB, mode="isolated", nat6=False, nat_ports=None, host_access="none"),
     "lease": replace(LAB, v4=replace(LAB.v4, lease=1800) if LAB.v4 else None, stp=False),
     "markup in the name": replace(LAB, name='a<b> & "c"'),
 }

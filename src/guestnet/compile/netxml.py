@@ -30,6 +30,8 @@ def network_xml(network: Network) -> str:
     ET.SubElement(root, "mac", address=network.mac)
     if network.domain:
         ET.SubElement(root, "domain", name=network.domain, localOnly="yes")
+    if network.host_access == "none":
+        ET.SubElement(root, "dns", enable="no")  # then DHCP does not name the host as DNS server either
     for side in (network.v4, network.v6):
         if side:
             _ip(root, side)
@@ -77,6 +79,8 @@ def with_uuid(xml: str, uuid: str) -> str:
 
 
 def _forward(root: ET.Element, network: Network) -> None:
+    if network.mode == "isolated":
+        return  # no <forward>: libvirt's own isolated network
     forward = ET.SubElement(root, "forward", mode="nat")
     nat66 = network.nat6 and network.v6 is not None
     if not nat66 and network.nat_ports is None:

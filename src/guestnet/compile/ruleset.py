@@ -67,6 +67,10 @@ def admit_rule() -> tuple[str, ...]:
 
 def _sets(networks: tuple[Network, ...]) -> list[list[str]]:
     bridges = [nft.quoted(network.bridge) for network in networks]
+    isolated = [network for network in networks if network.mode == "isolated"]
+    closed = [network for network in networks if network.mode == "nat"]
+    guarded = [network for network in networks if network.host_access != "full"]
+    dns = [network for network in guarded if network.host_access == "services"]
     sides = [side for network in networks for side in (network.v4, network.v6) if side]
     own = {4: [], 6: []}  # type: dict[int, list[str]]
     nets = {4: [], 6: []}  # type: dict[int, list[str]]
@@ -76,7 +80,10 @@ def _sets(networks: tuple[Network, ...]) -> list[list[str]]:
     return [
         nft.named_set("bridges", "ifname", bridges),
         nft.named_set("same", "ifname . ifname", [f"{bridge} . {bridge}" for bridge in bridges]),
-        nft.named_set("closed", "ifname", bridges),
+        *(
+            nft.named_set(name, "ifname", [nft.quoted(network.bridge) for network in chosen])
+            for name, chosen in (("isolated", isolated), ("closed", closed), ("guarded", guarded), ("dns", dns))
+        ),
         nft.named_set("own4", "ipv4_addr", own[4]),
         nft.named_set("own6", "ipv6_addr", own[6]),
         nft.named_set("guests4", "ipv4_addr", nets[4], interval=True),
@@ -120,16 +127,35 @@ def _chains() -> list[list[str]]:
         nft.chain(
             "forward",
             [
-                "ct state established,related accept",
                 # With br_netfilter, packets between guests of one bridge pass here too.
                 "iifname . oifname @same accept",
+                # libvirt's isolated networks alone let packets out to routed ones, one way.
+                "iifname @isolated drop",
+                "oifname @isolated drop",
+                "ct state established,related accept",
                 # A nat network is closed from outside, also where libvirt leaves it open (IPv6 without NAT66).
                 f"oifname @closed {translated} accept",
                 "oifname @closed reject with icmpx type admin-prohibited",
             ],
             "filter hook forward priority -5",
         ),
+        nft.chain("input", ["iifname @guarded jump guarded"], "filter hook input priority -5"),
+        nft.chain("output_guarded", ["oifname @guarded jump guarded"], "filter hook output priority -5"),
+        nft.chain("guarded", _GUARDED),
     ]
+
+
+# Between guests and the host where host_access is not full, both ways: what guests need to get addresses at all. MLD,
+# because a bridge with a querier passes neither DHCPv6 nor RA without; hop limit 255 is what no router has forwarded.
+_GUARDED = [
+    "udp sport . udp dport { 68 . 67, 67 . 68, 546 . 547, 547 . 546 } accept",
+    "ip6 hoplimit 255 "
+    "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept",
+    "icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept",
+    "iifname @dns meta l4proto { tcp, udp } th dport 53 accept",
+    "oifname @dns meta l4proto { tcp, udp } th sport 53 accept",
+    "drop",
+]
 
 
 def _translate(name: str, family: str, address: str, only: str = "") -> list[str]:

@@ -15,6 +15,11 @@ from guestnet.decide.state import Change, File, Network, Setting, Table
 from guestnet.spec import world
 
 _FAMILY = {4: "IPv4", 6: "IPv6"}
+_HOST_ACCESS = {
+    "none": "neither the host nor anything behind it",
+    "services": "the host's DHCP and DNS, and nothing else of it or behind it",
+    "full": "the host, and nothing behind it",
+}
 _BYTES3 = 24  # bits: the network's part of an address ends at its last dot
 
 
@@ -145,11 +150,14 @@ def _addresses(network: world.Network) -> list[str]:
     lines = []
     if network.v4:
         pool = f"DHCP {_short(network.v4)}" if network.v4.pool else "no DHCP"
-        lines.append(f"{network.v4.host}, {pool}, NAT44")
+        lines.append(f"{network.v4.host}, {pool}{', NAT44' if network.mode == 'nat' else ''}")
     if network.v6:
         pool = f"DHCPv6 {_short(network.v6)} and RA" if network.v6.pool else "RA, no DHCPv6"
-        lines.append(f"{network.v6.host}, {pool}, {'NAT66' if network.nat6 else 'no NAT66'}")
-    return lines or ["no addresses"]
+        nat = f", {'NAT66' if network.nat6 else 'no NAT66'}" if network.mode == "nat" else ""
+        lines.append(f"{network.v6.host}, {pool}{nat}")
+    if network.mode == "isolated":
+        lines.append(f"guests reach each other, {_HOST_ACCESS[network.host_access]}")
+    return lines
 
 
 def _short(side: world.Side4 | world.Side6) -> str:

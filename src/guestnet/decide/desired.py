@@ -28,12 +28,13 @@ def settings(world: World, facts: Facts, memory: Memory) -> dict[str, str]:
     stays named while it exists: a router that is silent today must not cost the host its route tomorrow.
     """
     wanted: dict[str, str] = {}
-    v6 = any(network.v6 for network in world.networks)
+    routers = [network for network in world.networks if network.mode != "isolated"]
+    v6 = any(network.v6 for network in routers)
     names = {accept_ra(nic) for nic in facts.learning}
     names |= {key for key in memory.sysctls if key.endswith("/accept_ra") and key in facts.settings}
     if v6:
         wanted |= dict.fromkeys(sorted(names), "2")
-    if any(network.v4 for network in world.networks):
+    if any(network.v4 for network in routers):
         wanted["net/ipv4/ip_forward"] = "1"
     if v6:
         wanted["net/ipv6/conf/all/forwarding"] = "1"

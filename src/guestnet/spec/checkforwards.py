@@ -34,6 +34,10 @@ def forward_problems(spec: Spec, loaded: Loaded) -> Iterator[Problem]:
             if nic is None:
                 yield _nowhere(name, guest, forward, loaded, path)
                 continue
+            if _isolated(spec, nic):
+                what = f"a forward to guest {name} in network {nic.network}, which is isolated, reaches nobody"
+                yield Problem(what, "remove it, or give the guest a NIC in a nat network", loaded.place(path))
+                continue
             where = loaded.place((*path, "listen" if forward.listen else "family"))
             wrong = _family(spec, name, nic, forward)
             if wrong:
@@ -50,6 +54,11 @@ def _nowhere(name: str, guest: Guest, forward: Forward, loaded: Loaded, path: Pa
     its = ", ".join(nic.network for nic in guest.all_nics)
     what = f"guest {name} is not in network {forward.network}"
     return Problem(what, f"it is in {its}", loaded.place((*path, "network")))
+
+
+def _isolated(spec: Spec, nic: Nic) -> bool:
+    network = spec.networks.get(nic.network)
+    return network is not None and network.mode == "isolated"
 
 
 def _asked(forward: Forward) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ def network_problems(spec: Spec, loaded: Loaded) -> Iterator[Problem]:
         for side, key in ((network.ipv4, "ipv4"), (network.ipv6, "ipv6")):
             yield from _dhcp(side, name, loaded, (*path, key))
         yield from _families(name, network, loaded)
+        yield from _mode_keys(name, network, loaded)
     yield from _overlaps(spec, loaded)
     yield from _bridges(spec, loaded)
 
@@ -47,9 +48,20 @@ def _families(name: str, network: Network, loaded: Loaded) -> Iterator[Problem]:
     if network.ipv4.address == "none":
         what = f"network {name} has neither IPv4 nor IPv6"
         yield Problem(what, "give it one of them", loaded.place((*path, "ipv6")))
-    if network.nat.ipv6:
+    if network.nat and network.nat.ipv6:
         what = f"nat has ipv6: true, and network {name} has no IPv6"
         yield Problem(what, "remove it, or give the network ipv6", loaded.place((*path, "nat", "ipv6")))
+
+
+def _mode_keys(name: str, network: Network, loaded: Loaded) -> Iterator[Problem]:
+    """Keys that belong to another mode."""
+    path: Path = ("networks", name)
+    if network.mode == "isolated" and network.nat is not None:
+        what = f"network {name} is isolated and has nat"
+        yield Problem(what, "remove nat, or use mode nat", loaded.key((*path, "nat")))
+    if network.mode == "nat" and network.host_access is not None:
+        what = f"host_access in network {name} of mode nat is not there yet in this version"
+        yield Problem(what, "leave it out: guests reach the host", loaded.key((*path, "host_access")))
 
 
 def _subnet4(side: Side4, loaded: Loaded, path: Path) -> Iterator[Problem]:

@@ -74,13 +74,16 @@ class Nat(BaseModel):
 
 
 class Network(BaseModel):
+    """`nat` only in mode nat; `host_access` only in mode isolated, None is none."""
+
     model_config = CONFIG
     mode: values.Mode
     bridge: values.Bridge | None = None
     mac: values.Mac | None = None
     ipv4: Side4 = Side4()
     ipv6: Side6 = Side6()
-    nat: Nat = Nat()
+    nat: Nat | None = None
+    host_access: values.HostAccess | None = None
     domain: values.Domain | None = None
     autostart: values.Flag = True
     stp: values.Flag = True

@@ -112,6 +112,7 @@ def _network(
         first, last = network.ipv6.ranges[0] if network.ipv6.ranges else choose.pool6(host6)
         pool6 = (in_prefix(first, host6), in_prefix(last, host6))
         v6 = world.Side6(host6, pool6 if network.ipv6.dhcp else None, network.ipv6.lease)
+    nat = network.nat or models.Nat()
     return world.Network(
         name=name,
         mode=network.mode,
@@ -119,8 +120,9 @@ def _network(
         mac=bridge_and_mac[1],
         v4=v4,
         v6=v6,
-        nat6=v6 is not None and network.nat.ipv6 is not False,
-        nat_ports=network.nat.ports,
+        nat6=network.mode == "nat" and v6 is not None and nat.ipv6 is not False,
+        nat_ports=nat.ports,
+        host_access=network.host_access or ("none" if network.mode == "isolated" else "full"),
         domain=network.domain,
         autostart=network.autostart,
         stp=network.stp,

@@ -28,19 +28,20 @@ def show(spec: models.Spec, desired: world.World) -> str:
 
 
 def _network(network: world.Network) -> Value:
-    nat: dict[str, Value] = {"ipv6": network.nat6}
-    if network.nat_ports:
-        nat["ports"] = str(network.nat_ports)
     shown: dict[str, Value] = {
         "mode": network.mode,
         "bridge": network.bridge,
         "mac": network.mac,
         "ipv4": _side(network.v4),
         "ipv6": _side(network.v6),
-        "nat": nat,
         "autostart": network.autostart,
         "stp": network.stp,
     }
+    if network.mode == "nat":
+        ports: dict[str, Value] = {"ports": str(network.nat_ports)} if network.nat_ports else {}
+        shown["nat"] = {"ipv6": network.nat6, **ports}
+    else:
+        shown["host_access"] = network.host_access
     if network.domain:
         shown["domain"] = network.domain
     return shown

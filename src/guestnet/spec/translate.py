@@ -13,9 +13,7 @@ from guestnet.words.problems import Problem
 
 # Keys of the file format that this version does not have yet, per model, with what to do meanwhile
 NOT_YET: dict[type[BaseModel], dict[str, str]] = {
-    models.Network: dict.fromkeys(
-        ("host_access", "guest_isolation", "egress", "inbound", "uplink"), "leave it out: nat works as libvirt's own"
-    ),
+    models.Network: dict.fromkeys(("guest_isolation", "egress", "inbound", "uplink"), "leave it out"),
     models.Guest: {"prefer_ipv6": "leave it out, and set /etc/gai.conf in the guest by hand"},
     models.Forward: {
         "from": "leave it out, and restrict the source in the guest",

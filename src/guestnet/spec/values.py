@@ -17,7 +17,7 @@ from guestnet.words.problems import WrongError
 T = TypeVar("T")
 REFUSED = "guestnet"  # the type of pydantic errors that carry `what` and `todo`
 
-MODES_TO_COME = ("isolated", "bridge", "macvtap", "passthrough", "routed")
+MODES_TO_COME = ("bridge", "macvtap", "passthrough", "routed")
 SHORTEST_LEASE = 120  # seconds; dnsmasq raises shorter ones to two minutes
 LONGEST_LEASE = 2**31 - 1  # seconds; libvirt takes more, and dnsmasq then reads it as infinite
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw]?)", re.ASCII)
@@ -56,9 +56,9 @@ def as_text(value: Any, example: str) -> str:
 
 def _mode(text: str) -> str:
     if text in MODES_TO_COME:
-        raise WrongError(f"mode {text} is not there yet in this version", "use nat")
-    if text != "nat":
-        raise WrongError(f'"{text}" is not a mode', "use nat")
+        raise WrongError(f"mode {text} is not there yet in this version", "use nat or isolated")
+    if text not in ("nat", "isolated"):
+        raise WrongError(f'"{text}" is not a mode', "use nat or isolated")
     return text
 
 
@@ -166,7 +166,11 @@ _PORTS_SCHEMA = WithJsonSchema(
 _ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 
 Flag = Annotated[bool, PlainValidator(_bool), WithJsonSchema({"type": "boolean"})]
-Mode = Annotated[Literal["nat"], BeforeValidator(_from_text(_mode, "nat"))]
+Mode = Annotated[Literal["nat", "isolated"], BeforeValidator(_from_text(_mode, "nat"))]
+HostAccess = Annotated[
+    Literal["none", "services", "full"],
+    BeforeValidator(_from_text(lambda t: _known(t, "none", "services", "full"), "services")),
+]
 Family = Annotated[
     Literal["both", "ipv4", "ipv6"], BeforeValidator(_from_text(lambda t: _known(t, "both", "ipv4", "ipv6"), "both"))
 ]

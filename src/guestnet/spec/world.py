@@ -11,7 +11,8 @@ from typing import Literal
 
 from guestnet.words.ports import PortRange, Protocol
 
-Mode = Literal["nat"]
+Mode = Literal["nat", "isolated"]
+HostAccess = Literal["none", "services", "full"]  # none: DHCP, RA, neighbour discovery; services: DNS too
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class Network:
     mac: str  # of the bridge, lower case with colons
     v4: Side4 | None
     v6: Side6 | None
-    nat6: bool  # NAT66, only meaningful with v6
+    nat6: bool  # NAT66, only in mode nat and with v6
     nat_ports: PortRange | None  # source ports of NAT44 and NAT66
+    host_access: HostAccess  # between guests and host; full in mode nat
     domain: str | None
     autostart: bool
     stp: bool
