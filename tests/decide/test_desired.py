@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 from guestnet.decide.desired import desired_state, running_elements, settings
-from guestnet.decide.facts import Domain, Facts, ForeignNetwork
+from guestnet.decide.facts import Domain, Facts, ForeignNetwork, Lease
 from guestnet.decide.state import Key, Setting
 from guestnet.spec.memory import Memory
 from guestnet.spec.world import World
@@ -58,6 +59,25 @@ def test_forwarding_stays_while_a_network_of_somebody_else_needs_it() -> None:
     other = replace(FACTS, networks=(ForeignNetwork("default", "virbr0", forwards=True),))
     after, _ = desired_state(EMPTY, other, memory, "hook")
     assert not [key for key in after if key.kind == "setting"]
+
+    back, then = desired_state(EMPTY, FACTS, desired_state(EMPTY, other, memory, "hook")[1], "hook")
+    assert Key("setting", RA) in back, "and goes back once that network is gone"
+    assert then.sysctls == {}
+
+
+def test_until_its_next_lease_a_running_guest_is_reached_at_its_old_address() -> None:
+    mac, running = "52:54:00:12:34:56", (Domain("web1", True, ()),)
+    old, new = IPv4Address("192.168.84.99"), IPv4Address("192.168.84.10")
+
+    def targets(*leases: Lease) -> set[str]:
+        found = dict(running_elements(WORLD.guests, replace(FACTS, domains=running, leases=leases)))
+        return {item.split(" : ")[1].split(" . ")[0] for item in found["any4"]}
+
+    assert targets() == {str(new)}
+    assert targets(Lease("lab", mac, old)) == {str(old)}
+    assert targets(Lease("lab", mac, new), Lease("lab", mac, old)) == {str(new)}
+    assert targets(Lease("lab", mac, old), Lease("lab", mac, new)) == {str(new)}
+    assert targets(Lease("other", mac, old), Lease("lab", "52:54:00:00:00:09", old)) == {str(new)}
 
 
 def test_only_running_guests_have_forwards_in_force() -> None:

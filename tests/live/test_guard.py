@@ -146,6 +146,13 @@ def test_a_guest_defined_after_the_apply_gets_its_reservation_at_prepare(lab: La
     assert lab.inet.probe("tcp", "2001:db8:1::2", 5020).text.startswith("late tcp 80")
     assert "Nothing to do" in apply(lab.host)
     guest.destroy()
+    # Defined anew, with another MAC: the reservation follows.
+    guest.undefine()
+    again = lab.host.define_guest("late", "lab", "52:54:00:aa:bb:dd")
+    again.start()
+    assert lab.host.read(f"{folder}/late") == "52:54:00:aa:bb:dd,192.168.84.20,[fd00:84:0:1::20],late\n"
+    assert "Nothing to do" in apply(lab.host)
+    again.destroy()
 
 
 def test_the_plan_names_a_guest_whose_mac_differs(lab: Lab) -> None:

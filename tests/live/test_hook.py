@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Lab
-from tests.live.conftest import SEED, apply, elements
+from tests.live.conftest import ADMIT, SEED, apply, elements
 
 pytestmark = pytest.mark.lab
 
@@ -78,6 +78,36 @@ def test_on_doubt_everything_is_rebuilt(lab: Lab) -> None:
     lab.host.run(["rm", "/run/libvirt/qemu/g2.xml"])
     apply(lab.host)
     lab.host.run(["rm", "-f", "/var/log/guestnet/hook.log"])
+
+
+def test_a_guest_whose_file_is_odd_is_not_the_others_trouble(lab: Lab) -> None:
+    odd = f"/run/libvirt/qemu/{'w.' * 100}.xml"
+    lab.host.write(odd, "not xml")
+    lab.host.write("/run/libvirt/qemu/g2.xml", "<domstatus/>")
+    lab.host.run(["nft", "delete", "table", "inet", "guestnet"])
+    hook(lab, "g3", "start")
+    assert ports(lab) == {2, 3}
+    lab.host.run(["rm", odd, "/run/libvirt/qemu/g2.xml", "/var/log/guestnet/hook.log"])
+    apply(lab.host)
+
+
+def test_before_a_guest_starts_table_and_admit_rules_are_there(lab: Lab) -> None:
+    lab.host.shell("nft delete table inet guestnet; iptables -F FORWARD; ip6tables -F FORWARD")
+    hook(lab, "unknown", "start")
+    for program in ("iptables", "ip6tables"):
+        assert lab.host.run([program, "-C", "FORWARD", *ADMIT], check=False).returncode == 0
+    assert "guestnet" in lab.host.run(["nft", "list", "tables"]).stdout
+    lab.host.run(["rm", "/var/log/guestnet/hook.log"])
+
+
+def test_one_change_of_the_rules_at_a_time(lab: Lab) -> None:
+    holder = lab.host.popen(["flock", "/run/guestnet/rules.lock", "sleep", "1.5"])
+    time.sleep(0.3)
+    began = time.monotonic()
+    hook(lab, "g1", "started")
+    assert time.monotonic() - began > 0.8, "it waited for whoever changes the rules"
+    holder.wait(timeout=5)
+    hook(lab, "g1", "stopped")
 
 
 @pytest.mark.parametrize("name", ["../../../../tmp/x", "a;reboot", "$(id)", "-f", "a\nb", "'", '"', "}", "ü" * 80, ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from guestnet.host.put import put
 from guestnet.spec.memory import Memory
 from guestnet.words.problems import GuestnetError, Problem, ProblemsError
 
-Report = Callable[[str, Change | None, float], None]  # ("done" | "FAIL" | "undoing", the step, seconds)
+Report = Callable[[str, Change | None, float], None]  # (done, FAIL, undoing or undone; the step; seconds)
 
 _LIB = Path("/var/lib/guestnet")
 _ROUNDS = 3  # a guest that starts or stops while we act changes the forwards in force; more rounds mean a real fault
@@ -40,9 +41,11 @@ def recover(libvirt: Libvirt) -> bool:
     begun = journal.left()
     if begun is None:
         return False
-    problems = Undo(lambda change: put(libvirt, change), begun).run()
+    with _undisturbed():
+        problems = Undo(lambda change: put(libvirt, change), begun).run()
     if problems:
-        raise ProblemsError(problems, "an apply that was cut off is only partly undone")
+        aside = f"an apply that was cut off is only partly undone; to go on without that, move {journal.PATH} away"
+        raise ProblemsError(problems, aside)
     journal.forget()
     return True
 
@@ -85,13 +88,29 @@ def _step(change: Change, libvirt: Libvirt, written: journal.Journal, undo: Undo
 
 def _take_back(undo: Undo, written: journal.Journal, report: Report, error: BaseException) -> None:
     report("undoing", None, 0)
-    problems = undo.run()
+    with _undisturbed():
+        problems = undo.run()
+        if not problems:
+            written.close()
     if not problems:
-        written.close()
+        report("undone", None, 0)
         return
     # The journal stays: the next apply tries again to take it back.
     first = Problem(str(error), getattr(error, "todo", "") or "see below") if str(error) else None
     raise ProblemsError([*([first] if first else []), *problems], "not everything could be undone") from error
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C and the like have no effect while what was done is taken back: half of that helps nobody."""
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        for number in signal.sigpending() & numbers:
+            signal.sigwait({number})  # it asked for the end, and that is coming
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _differs(changes: tuple[Change, ...]) -> GuestnetError:

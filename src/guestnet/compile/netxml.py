@@ -46,12 +46,17 @@ def is_ours(xml: str) -> bool:
     return ET.fromstring(xml).find(f"metadata/{{{MARK}}}network") is not None  # noqa: S314  libvirt's own output
 
 
+def bridge(xml: str) -> str:
+    """The name of the network's bridge; empty when it has none."""
+    element = ET.fromstring(xml).find("bridge")  # noqa: S314  libvirt's own output
+    return element.get("name", "") if element is not None else ""
+
+
 def canonical(xml: str) -> str:
     """One spelling for all documents that mean the same network: what libvirt adds by itself is left out.
 
     - uuid, the `connections` counter: libvirt's bookkeeping, not configuration.
     - <port start='1024' end='65535'/>: libvirt's own default NAT port range.
-    - <forward dev=.../> and its <interface>: in the live document libvirt repeats the uplink it was given.
     Raises ET.ParseError when it is not XML.
     """
     root = ET.fromstring(xml)  # noqa: S314  libvirt's own output or ours

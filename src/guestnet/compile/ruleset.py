@@ -65,6 +65,11 @@ def admit_rule() -> tuple[str, ...]:
     return ("-m", "conntrack", "--ctstate", "DNAT", "-m", "connmark", "--mark", mark, "-j", "ACCEPT")
 
 
+def is_admit_rule(line: str) -> bool:
+    """Whether a line of `iptables -S` is our admit rule: by its mark, which no other rule asks for with an accept."""
+    return f"--mark {MARK:#x}/{MARK:#x}" in line and "--ctstate DNAT" in line and "-j ACCEPT" in line
+
+
 def _sets(networks: tuple[Network, ...]) -> list[list[str]]:
     bridges = [nft.quoted(network.bridge) for network in networks]
     isolated = [network for network in networks if network.mode == "isolated"]

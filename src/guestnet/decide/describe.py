@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
-from guestnet.compile import dhcp, hookdata
+from guestnet.compile import dhcp, hookdata, netxml
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
 from guestnet.decide.plan import Plan, cut_off
@@ -96,10 +96,13 @@ def _one(change: Change, plan: Plan) -> _Part:
         return 1, _guest_title(name, plan), [(_reservation(change), "live")]
     if kind == "hookdata" and name != hookdata.TABLE_FILE:
         return 1, _guest_title(name, plan), [(line, "live") for line in _forward_changes(change)]
-    return 2, "host", _host_lines(change) if kind not in ("memory", "folder", "hookdata") else []
+    silent = kind in ("memory", "hookdata") or (kind == "folder" and change.before is None)
+    alone = all(other.key.kind != "hookdata" for other in plan.changes)
+    return 2, "host", [] if silent else _host_lines(change, alone=alone)
 
 
-def _host_lines(change: Change) -> list[tuple[str, str]]:
+def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
+    """`alone`: no guest's own lines say which forwards change."""
     kind, name = change.key
     sign = "+" if change.before is None else "-" if change.after is None else "~"
     if kind == "setting":
@@ -110,6 +113,8 @@ def _host_lines(change: Change) -> list[tuple[str, str]]:
     if kind == "table" and isinstance(change.before, Table) and isinstance(change.after, Table):
         lines = [("~ firewall table inet guestnet", "live")] if change.before.listing != change.after.listing else []
         gone, come = _elements(change.before.elements), _elements(change.after.elements)
+        if not alone:
+            return lines  # the guests' own lines say what changes
         lines += [(f"- in force: {line}", "live") for line in forward_lines(gone - come)]
         return lines + [(f"+ in force: {line}", "live") for line in forward_lines(come - gone)]
     words = {
@@ -140,6 +145,8 @@ def _network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
     elif before.running != after.running:
         restart = f"restart: {hit} without network for about 3 s" if hit else "restart, no guest runs on it"
         lines.append(("~ restarted", restart))
+    if before.unplugged:
+        lines.append((f"~ {', '.join(before.unplugged)} back into {netxml.bridge(after.xml)}", "live"))
     if before.autostart != after.autostart:
         lines.append((f"~ autostart {'on' if after.autostart else 'off'}", "live"))
     return lines
@@ -174,9 +181,10 @@ def _short(side: world.Side4 | world.Side6) -> str:
 
 def _forward_changes(change: Change) -> list[str]:
     before, after = (_file_elements(side) for side in (change.before, change.after))
-    return [f"- forward {line}" for line in forward_lines(before - after)] + [
-        f"+ forward {line}" for line in forward_lines(after - before)
-    ]
+    gone, come = forward_lines(before - after), forward_lines(after - before)
+    if gone == come:
+        return [f"~ forward {line}, to its new address" for line in come]
+    return [f"- forward {line}" for line in gone] + [f"+ forward {line}" for line in come]
 
 
 def _file_elements(side: object) -> set[tuple[str, str]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
 
 from guestnet.compile import dhcp, hookdata, netxml, ruleset, sysctl
 from guestnet.decide.facts import Facts
 from guestnet.decide.state import Admit, File, Folder, Key, Network, Setting, State, Table, Thing
 from guestnet.spec.memory import Memory, to_text
-from guestnet.spec.world import Guest, World
+from guestnet.spec.world import Forward, Guest, World
 
 MEMORY = "/var/lib/guestnet/memory.json"
 HOOKS = ("/etc/libvirt/hooks/qemu.d/50-guestnet", "/etc/libvirt/hooks/network.d/50-guestnet")
@@ -54,7 +55,8 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str) -> tupl
     wanted = settings(world, facts, memory)
     given_back = _given_back(wanted, facts, memory)
     before = {key: memory.sysctls.get(key, facts.settings.get(key, "")) for key in wanted}
-    memory = replace(memory, sysctls=before)
+    kept = {key: value for key, value in memory.sysctls.items() if key in facts.settings and key not in given_back}
+    memory = replace(memory, sysctls=kept | before)
     state: dict[Key, Thing] = {Key("memory", MEMORY): File(to_text(memory))}
     if world.networks:
         state |= _files(world, wanted, hook)
@@ -99,7 +101,22 @@ def _files(world: World, wanted: Mapping[str, str], hook: str) -> dict[Key, Thin
 
 
 def running_elements(guests: tuple[Guest, ...], facts: Facts) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The forwards in force: those of guests that run."""
+    """The forwards in force: those of guests that run, to the address that each has now."""
     running = {domain.name for domain in facts.domains if domain.running}
-    merged = ruleset.merge(ruleset.elements(guest.forwards) for guest in guests if guest.name in running)
+    merged = ruleset.merge(
+        ruleset.elements(replace(forward, target=address_now(guest, forward, facts)) for forward in guest.forwards)
+        for guest in guests
+        if guest.name in running
+    )
     return tuple(merged.items())
+
+
+def address_now(guest: Guest, forward: Forward, facts: Facts) -> IPv4Address | IPv6Address:
+    """The forward's target; until its next lease, the address that a running guest still has from before a change."""
+    macs = {nic.mac for nic in guest.nics if nic.network == forward.network}
+    leased = [
+        lease.address
+        for lease in facts.leases
+        if (lease.network, lease.address.version) == (forward.network, forward.target.version) and lease.mac in macs
+    ]
+    return leased[0] if leased and forward.target not in leased else forward.target

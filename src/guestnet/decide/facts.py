@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from guestnet.words.ports import Protocol
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,15 @@ class Domain:
     name: str
     running: bool
     nics: tuple[DomainNic, ...]  # those on libvirt networks, in the order of the XML
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An address that DHCP has given to a MAC in a network of ours."""
+
+    network: str
+    mac: str
+    address: IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,7 @@ class Facts:
     hostname: str
     libvirt: str  # version, such as 9.0.0
     domains: tuple[Domain, ...] = ()
+    leases: tuple[Lease, ...] = ()  # of our networks, the latest first
     uplinks: tuple[Uplink, ...] = ()
     learning: tuple[str, ...] = ()  # NICs with a route or address from router advertisements that the kernel handles
     networks: tuple[ForeignNetwork, ...] = ()
@@ -49,4 +61,6 @@ class Facts:
     subnets: tuple[tuple[str, IPv4Network | IPv6Network], ...] = ()  # connected, on links not ours: (link, subnet)
     settings: dict[str, str] = field(default_factory=dict)  # sysctl key with slashes -> value now
     foreign_table: bool = False  # a table inet guestnet without our mark
+    libvirt_rules: bool = True  # libvirt's own firewall rules are there, or no network of ours runs
+    listening: frozenset[tuple[Protocol, int]] = frozenset()  # ports that processes of the host serve to the outside
     hooks_loaded: bool = False  # libvirt saw a hook of both kinds when it started, so it will call ours

@@ -7,9 +7,10 @@ import json
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
+from guestnet.decide.desired import address_now
 from guestnet.decide.facts import Facts
 from guestnet.decide.state import Change, Key, Network, State, compare, to_data
-from guestnet.spec.world import World
+from guestnet.spec.world import Guest, World
 from guestnet.words.problems import Problem
 
 
@@ -44,7 +45,7 @@ def cut_off(change: Change, facts: Facts) -> tuple[str, ...]:
     if change.key.kind != "network" or not isinstance(change.before, Network) or change.before.running is None:
         return ()
     if isinstance(change.after, Network) and change.after.running == change.before.running:
-        return ()
+        return ()  # also when only taps are put back: that disturbs nobody who is not disturbed already
     name = change.key.name
     return tuple(d.name for d in facts.domains if d.running and any(nic.network == name for nic in d.nics))
 
@@ -71,10 +72,38 @@ def _conflicts(world: World, facts: Facts, live: State) -> tuple[Problem, ...]:
                 if side and link != network.bridge and overlap(side.host.network, subnet):
                     what = f"{side.host.network} of network {network.name} overlaps {subnet} on {link}"
                     found.append(Problem(what, "choose another subnet: in the file, or write auto"))
-    if facts.foreign_table:
+    if facts.foreign_table and world.networks:
         what = "the firewall has a table inet guestnet that somebody else made (it has no mark of ours)"
         found.append(Problem(what, "rename it, or remove it: nft delete table inet guestnet"))
     return tuple(found)
+
+
+def _moving(guest: Guest, facts: Facts) -> list[str]:
+    """An address that changes under a running guest holds from its next lease on."""
+    now = {(forward.target, address_now(guest, forward, facts)) for forward in guest.forwards}
+    running = any(domain.name == guest.name and domain.running for domain in facts.domains)
+    return [
+        f"guest {guest.name} moves from {old} to {new} at its next lease (or restart); until then its forwards follow "
+        f"{old}. Apply again once it has moved"
+        for new, old in sorted(now, key=str)
+        if running and new != old
+    ]
+
+
+def _served(world: World, facts: Facts) -> list[str]:
+    """Ports of forwards on any address that a process of the host serves too."""
+    wanted = {
+        (forward.protocol, port): guest.name
+        for guest in world.guests
+        for forward in guest.forwards
+        if forward.listen is None
+        for port in range(forward.ports.first, forward.ports.last + 1)
+    }
+    return [
+        f"port {port}/{protocol} is served by a process of the host; while {wanted[protocol, port]} runs, it is "
+        f"{wanted[protocol, port]} that answers there"
+        for protocol, port in sorted(wanted.keys() & facts.listening)
+    ]
 
 
 def _notices(world: World, facts: Facts) -> tuple[str, ...]:
@@ -93,6 +122,12 @@ def _notices(world: World, facts: Facts) -> tuple[str, ...]:
                 )
             elif nic.mac and all((other.network, other.mac) != (nic.network, nic.mac) for other in domain.nics):
                 notes.append(f"guest {guest.name} has another MAC on network {nic.network} than {nic.mac} in the file")
+        notes += _moving(guest, facts)
+    notes += _served(world, facts)
+    if not facts.libvirt_rules:
+        notes.append(
+            "libvirt's own firewall rules are gone (flushed?); it puts them back when it starts: restart libvirtd"
+        )
     if world.networks and not facts.hooks_loaded:
         notes.append(
             "libvirt looks for hooks only when it starts: restart it once after apply, so that forwards follow guests "

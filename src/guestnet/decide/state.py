@@ -1,7 +1,7 @@
 """The host as guestnet sees it: what is desired and what is there, in ONE normal form compared by ONE function.
 
-A `State` maps a key (kind, name) to a frozen value. A change is a key with its value before and after; its inverse is
-the same with the two swapped, which is why every step can be undone and can be written into the journal.
+A `State` maps a key (kind, name) to a frozen value. A change is a key with its value before and after, and so each step
+knows its inverse (make it what it was before), and can be written into the journal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Folder:
-    """A directory of ours, by path; mode 0755."""
+    """A directory of ours, by path; dnsmasq must be able to read in it."""
+
+    mode: int = 0o755
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Network:
-    """A libvirt network of ours: its stored definition in canonical form, the running one (None: not running)."""
+    """A libvirt network of ours: its stored definition in canonical form ("": none), the running one (None: not
+    running), and the taps of running guests that are not in its bridge."""
 
     xml: str
     running: str | None
     autostart: bool
+    unplugged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,6 @@ class Change:
     key: Key
     before: Thing | None
     after: Thing | None
-
-    @property
-    def inverse(self) -> Change:
-        return Change(self.key, self.after, self.before)
 
 
 def compare(live: State, desired: State) -> tuple[Change, ...]:

@@ -53,9 +53,7 @@ class HookError(Exception):
 def main(argv: list[str]) -> None:
     kind = "network" if "network.d" in argv[0] else "qemu"
     name, operation = [*argv, "", ""][1:3]
-    if operation == "restore-guestnet":  # for guestnet.service and for hand: put everything back
-        with_lock(restore)
-    elif kind == "network":
+    if kind == "network":
         if operation == "started":
             with_lock(lambda: ensure({}))
             replug(name, sys.stdin.buffer.read())
@@ -67,11 +65,6 @@ def main(argv: list[str]) -> None:
         with_lock(lambda: came(name, operation))
     elif operation in ("stopped", "release"):
         with_lock(lambda: went(name))
-
-
-def restore() -> None:
-    rebuild({})
-    admit()
 
 
 def came(name: str, operation: str) -> None:
@@ -112,7 +105,7 @@ def rebuild(sure: dict[str, bool]) -> None:
     for name in sorted(running):
         try:
             text += add(elements(name))
-        except HookError as trouble:  # one guest's trouble is not the others'
+        except (HookError, OSError, ValueError) as trouble:  # one guest's trouble is not the others'
             log(trouble)
     if not nft(text):
         raise HookError("the firewall table could not be put back")
@@ -121,23 +114,40 @@ def rebuild(sure: dict[str, bool]) -> None:
 def admit() -> None:
     """Our rule on top of FORWARD, where libvirt's chains reject new inbound connections (libvirt 9.0)."""
     programs = ("iptables", "ip6tables")
-    checks = [(program, spawn([program, "-w", "5", "-C", "FORWARD", *ADMIT], quiet=True)) for program in programs]
-    for program, check in [(program, wait(pid)) for program, pid in checks]:
-        if check and wait(spawn([program, "-w", "5", "-I", "FORWARD", "1", *ADMIT])):
-            raise HookError(f"{program} did not take the admit rule")
+    # Is it the first? libvirt puts its jumps on top when it makes them anew, after a flush.
+    for program, first in [(program, output([program, "-w", "5", "-S", "FORWARD", "1"])) for program in programs]:
+        if "--mark 0x2000/0x2000" not in first or "--ctstate DNAT" not in first:
+            wait(spawn([program, "-w", "5", "-D", "FORWARD", *ADMIT], quiet=True))
+            if wait(spawn([program, "-w", "5", "-I", "FORWARD", "1", *ADMIT])):
+                raise HookError(f"{program} did not take the admit rule")
 
 
 def reserve(name: str) -> None:
     """The guest's addresses are reserved by its MAC before it asks for them, also when apply did not know it yet."""
     wanted = [nic for nic in nics(name) if nic[1] == "-" and os.path.isdir(HOSTS + nic[0])]
     if wanted:
-        there = {encoded(nic.get("network", "")): nic["address"] for nic in xml_nics() if "address" in nic}
+        there = {encoded(nic.get("network", "")): nic for nic in xml_nics() if "address" in nic}
         for network, _, ipv4, ipv6 in wanted:
             if network in there:
-                write_reservation(f"{HOSTS}{network}/{encoded(name)}", there[network].lower(), ipv4, ipv6, name)
+                path, mac = f"{HOSTS}{network}/{encoded(name)}", there[network]["address"].lower()
+                if write_reservation(path, mac, ipv4, ipv6, name):
+                    reread(there[network]["network"])
 
 
-def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> None:
+def reread(network: str) -> None:
+    """The network's dnsmasq drops what it knew of a guest that was defined anew (see guestnet.host.dnsmasq)."""
+    try:
+        with open(f"/run/libvirt/network/{network}.pid") as source:
+            pid = int(source.read())
+        with open(f"/proc/{pid}/comm") as source:
+            if source.read().strip() == "dnsmasq":
+                os.kill(pid, 1)  # SIGHUP
+    except (OSError, ValueError) as trouble:
+        log(f"dnsmasq of network {network}: {trouble}")
+
+
+def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> bool:
+    """Whether another reservation stood there."""
     label = name if name.isascii() and name.replace("-", "").isalnum() and name[0] != "-" != name[-1] else ""
     parts = [
         mac,
@@ -146,12 +156,11 @@ def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> N
         label if len(label) <= LABEL_BYTES else "",
     ]
     line = ",".join(part for part in parts if part) + "\n"
-    try:
-        with open(path) as old:
-            if old.read() == line:
-                return
-    except FileNotFoundError:
-        pass
+    other = os.path.exists(path)
+    if other:
+        with open(path) as source:
+            if source.read() == line:
+                return False
     folder, _, file = path.rpartition("/")
     temporary = f"{folder}/.{file}.guestnet-new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -159,6 +168,7 @@ def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> N
     os.fchmod(descriptor, 0o644)
     os.close(descriptor)
     os.rename(temporary, path)
+    return other
 
 
 def replug(name: str, xml: bytes) -> None:
@@ -168,11 +178,19 @@ def replug(name: str, xml: bytes) -> None:
         return
     for file in os.listdir(RUNNING):
         if file.endswith(".xml"):
-            with open(f"{RUNNING}/{file}", "rb") as source:
-                nics_there = interfaces(source.read())
-            for nic in nics_there:
+            for nic in running_nics(f"{RUNNING}/{file}"):
                 if nic.get("network") == name and nic.get("dev"):
                     wait(spawn(["ip", "link", "set", nic["dev"], "master", bridge]))
+
+
+def running_nics(path: str) -> list[dict[str, str]]:
+    """The NICs of a running guest, by libvirt's file; none when it went meanwhile, or can't be read."""
+    try:
+        with open(path, "rb") as source:
+            return interfaces(source.read())
+    except Exception as trouble:  # one guest's trouble is not the others'
+        log(f"{path}: {trouble}")
+        return []
 
 
 def xml_nics() -> list[dict[str, str]]:
@@ -258,9 +276,30 @@ def nft(text: str) -> bool:
     return wait(pid) == 0
 
 
-def spawn(argv: list[str], pipe: tuple[int, int] | None = None, quiet: bool = False) -> int:
-    """Starts a program. Its output goes nowhere, its errors into the log unless `quiet`. `pipe`: its input."""
-    actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
+def output(argv: list[str]) -> str:
+    """What a program prints; nothing when it fails."""
+    read_end, write_end = os.pipe()
+    pid = spawn(argv, quiet=True, out=(write_end, read_end))
+    os.close(write_end)
+    with open(read_end, errors="replace") as source:
+        text = source.read()
+    wait(pid)
+    return text
+
+
+def spawn(
+    argv: list[str],
+    pipe: tuple[int, int] | None = None,
+    quiet: bool = False,
+    out: tuple[int, int] | None = None,
+) -> int:
+    """Starts a program. Its errors go into the log unless `quiet`; it reads from `pipe` and writes to `out`, each the end
+    for it and the end for us, or nothing."""
+    actions: list[tuple[object, ...]] = []
+    if out is None:
+        actions.append((os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0))
+    else:
+        actions += [(os.POSIX_SPAWN_DUP2, out[0], 1), (os.POSIX_SPAWN_CLOSE, out[1])]
     if quiet:
         actions.append((os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0))
     else:

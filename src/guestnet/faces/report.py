@@ -63,6 +63,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
 
 def progress(word: str, change: Change | None, seconds: float) -> None:
     """One line a step, on stderr. A reader or terminal that has gone must not stop an apply, or worse, its undoing."""
-    line = "undoing what was done" if change is None else f" {word}  {step(change):<64} {seconds:5.1f} s"
+    words = {"undoing": "undoing what was done", "undone": "The host is as it was before."}
+    line = words.get(word, word) if change is None else f" {word}  {step(change):<64} {seconds:5.1f} s"
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)

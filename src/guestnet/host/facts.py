@@ -8,7 +8,7 @@ from pathlib import Path
 
 from guestnet.decide.desired import FORWARDING, accept_ra
 from guestnet.decide.facts import Facts
-from guestnet.host import firewall, netlink, sysctl
+from guestnet.host import firewall, listeners, netlink, sysctl
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.memory import Memory
 
@@ -27,6 +27,7 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         hostname=socket.gethostname(),
         libvirt=libvirt.version(),
         domains=libvirt.domains(),
+        leases=tuple(lease for name in ours for lease in libvirt.leases(name)),
         uplinks=uplinks,
         learning=learning,
         networks=foreign,
@@ -34,6 +35,8 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         subnets=tuple((link, subnet) for link, subnet in netlink.subnets() if not (ours and link in bridges)),
         settings={key: value for key, value in values.items() if value is not None},
         foreign_table=firewall.foreign(firewall.listing()),
+        libvirt_rules=not any(network.running for network in ours.values()) or firewall.libvirt_rules(),
+        listening=listeners.listening(),
         hooks_loaded=_hooks_loaded(),
     )
 

@@ -73,8 +73,14 @@ def remove(path: str) -> None:
 def make_folder(path: str) -> None:
     try:
         _folders(Path(path))
+        Path(path).chmod(0o755)
     except OSError as error:
         raise GuestnetError(f"{path} can't be made: {error.strerror}", "see to it, then try again") from error
+
+
+def mode(path: str) -> int:
+    """The permission bits of a folder that is there."""
+    return Path(path).stat().st_mode & 0o7777
 
 
 def remove_folder(path: str) -> None:

@@ -67,16 +67,31 @@ def put_table(before: Table | None, after: Table | None) -> None:
 
 
 def admitted(program: str) -> bool:
-    """Whether our admit rule stands in the FORWARD chain of `program`, iptables or ip6tables."""
-    return succeeds(program, "-w", "5", "-C", "FORWARD", *ruleset.admit_rule())
+    """Whether our admit rule is the first in the FORWARD chain of `program`, iptables or ip6tables.
+
+    libvirt puts its jumps on top when it makes them anew (after a flush), and then it rejects before we admit.
+    """
+    try:
+        first = run(program, "-w", "5", "-S", "FORWARD", "1")
+    except ProgramError:
+        return False  # no such rule, or no such chain yet
+    return ruleset.is_admit_rule(first)
+
+
+def libvirt_rules() -> bool:
+    """Whether libvirt's own rules are there, by the backend that it uses: jumps in FORWARD, or a table (>= 10.4)."""
+    jump = ("-w", "5", "-C", "FORWARD", "-j", "LIBVIRT_FWI")
+    return succeeds("iptables", *jump) or succeeds("nft", "list", "table", "ip", "libvirt_network")
 
 
 def put_admit(program: str, wanted: bool) -> None:
     """At the top: libvirt's own chains, which reject, are jumped to from further down (libvirt 9.0)."""
-    if wanted and not admitted(program):
-        run(program, "-w", "5", "-I", "FORWARD", "1", *ruleset.admit_rule())
-    while not wanted and admitted(program):
+    if wanted and admitted(program):
+        return
+    while succeeds(program, "-w", "5", "-C", "FORWARD", *ruleset.admit_rule()):
         run(program, "-w", "5", "-D", "FORWARD", *ruleset.admit_rule())
+    if wanted:
+        run(program, "-w", "5", "-I", "FORWARD", "1", *ruleset.admit_rule())
 
 
 def _without_forwards(text: str) -> str:
@@ -97,6 +112,8 @@ def _spell(value: Any) -> str:
     match value:
         case {"concat": parts}:
             return " . ".join(map(_spell, parts))
+        case {"elem": {"val": inner}}:  # it has a comment or counter
+            return _spell(inner)
         case str() | int():
             return str(value)
     raise GuestnetError(f"nft printed an element in a form that is not known: {value}", "report it, with nft --version")

@@ -6,18 +6,19 @@ What it reads of the world: network XML, domain XML. What it changes: networks t
 from __future__ import annotations
 
 import contextlib
-import time
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from types import TracebackType
 
 import libvirt
 
 from guestnet.compile import netxml
-from guestnet.decide.facts import Domain, DomainNic, ForeignNetwork
+from guestnet.decide.facts import Domain, DomainNic, ForeignNetwork, Lease
 from guestnet.decide.state import Network
-from guestnet.host.run import run
+from guestnet.host.run import ProgramError, run
 from guestnet.words.problems import GuestnetError
 
 _FORWARDING = {"nat", "route", "open"}  # the modes for which libvirt makes the host a router
@@ -49,6 +50,11 @@ class Libvirt:
         self._uri = uri
 
     def __enter__(self) -> Libvirt:
+        # Hooks, sysctls and firewall are written here: a libvirt elsewhere, or of another driver, is another host's.
+        if self._uri is not None and not re.fullmatch(r"qemu(\+unix)?:///system(\?.*)?", self._uri):
+            raise GuestnetError(
+                f"{self._uri} is not the system libvirt of this host", "use qemu:///system, the default"
+            )
         try:
             self._link = libvirt.open(self._uri)
         except libvirt.libvirtError as error:
@@ -73,35 +79,38 @@ class Libvirt:
         foreign = []
         with _speaking("reading the networks"):
             for net in self._link.listAllNetworks():
-                stored = net.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE)
-                running = net.XMLDesc() if net.isActive() else None
-                if netxml.is_ours(stored):
-                    live = netxml.canonical(running) if running else None
-                    ours[net.name()] = Network(netxml.canonical(stored), live, bool(net.autostart()))
-                else:
-                    foreign.append(_foreign(net.name(), running or stored, running is not None))
+                with _gone_meanwhile():
+                    running = net.XMLDesc() if net.isActive() else None
+                    # Without a stored definition (virsh net-undefine while it runs) it is gone after its next stop.
+                    stored = net.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE) if net.isPersistent() else ""
+                    if netxml.is_ours(running or stored):
+                        texts = [netxml.canonical(xml) if xml else xml for xml in (stored, running)]
+                        ours[net.name()] = Network(texts[0] or "", texts[1], _autostart(net))
+                    else:
+                        foreign.append(_foreign(net.name(), running or stored, running is not None))
         return ours, tuple(foreign)
 
     def domains(self) -> tuple[Domain, ...]:
         found = []
         with _speaking("reading the guests"):
             for domain in self._link.listAllDomains():
-                nics = [DomainNic(tap.network, mac) for tap, mac in _taps(domain)]
-                found.append(Domain(domain.name(), bool(domain.isActive()), tuple(nics)))
+                with _gone_meanwhile():
+                    nics = [DomainNic(tap.network, mac) for tap, mac in _taps(domain)]
+                    found.append(Domain(domain.name(), bool(domain.isActive()), tuple(nics)))
         return tuple(sorted(found, key=lambda domain: domain.name))
 
     def put_network(self, name: str, before: Network | None, after: Network | None) -> None:
         """Makes the network what `after` says; a running one that changes is restarted, and its taps are put back."""
         with _speaking(f"network {name}"):
             net = self._find(name)
-            if net is not None and not netxml.is_ours(net.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE)):
+            if net is not None and not netxml.is_ours(net.XMLDesc()):
                 raise GuestnetError(f"network {name} is not guestnet's", "it is left as it is")
             if after is None:
                 self._remove(net)
                 return
-            if net is None or before is None or before.xml != after.xml:
+            if net is None or before is None or before.xml != after.xml or not net.isPersistent():
                 net = self._define(net, after.xml)
-            if bool(net.autostart()) != after.autostart:
+            if _autostart(net) != after.autostart:
                 net.setAutostart(int(after.autostart))
             self._run(net, name, after.running)
 
@@ -116,9 +125,10 @@ class Libvirt:
     def _remove(self, net: libvirt.virNetwork | None) -> None:
         if net is None:
             return
+        persistent = net.isPersistent()
         if net.isActive():
             net.destroy()
-        if net.isPersistent():
+        if persistent:
             net.undefine()
 
     def _define(self, net: libvirt.virNetwork | None, xml: str) -> libvirt.virNetwork:
@@ -126,28 +136,38 @@ class Libvirt:
 
     def _run(self, net: libvirt.virNetwork, name: str, wanted: str | None) -> None:
         running = netxml.canonical(net.XMLDesc()) if net.isActive() else None
-        if running == wanted:
-            return
-        # net-destroy leaves running guests' taps without a bridge (libvirt 9.0); they are put back by hand.
-        taps = self.taps(name) if running else ()
-        if running is not None:
+        if running is not None and running != wanted:
             net.destroy()
         if wanted is None:
             return
-        net.create()
-        bridge = net.bridgeName()
-        for tap in taps:
-            run("ip", "link", "set", tap.device, "master", bridge)
+        if running != wanted:
+            net.create()
+        # net-destroy, by us or by hand, leaves running guests' taps without a bridge (libvirt 9.0).
+        for tap in self.taps():
+            if tap.network == name:
+                with contextlib.suppress(ProgramError):  # the guest, and its tap, may go meanwhile
+                    run("ip", "link", "set", tap.device, "master", net.bridgeName())
 
-    def taps(self, network: str) -> tuple[Tap, ...]:
-        """The taps of running guests in a network."""
-        domains = self._link.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-        return tuple(tap for domain in domains for tap, _ in _taps(domain) if tap.network == network and tap.device)
+    def taps(self) -> tuple[Tap, ...]:
+        """The taps of running guests in libvirt networks."""
+        found: list[Tap] = []
+        for domain in self._link.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            with _gone_meanwhile():
+                found += [tap for tap, _ in _taps(domain) if tap.device]
+        return tuple(found)
+
+    def leases(self, network: str) -> tuple[Lease, ...]:
+        """The DHCP leases in a network, the latest first; none when it does not run."""
+        with _speaking(f"leases of network {network}"):
+            net = self._find(network)
+            given = net.DHCPLeases() if net is not None and net.isActive() else []
+            latest = sorted(given, key=lambda lease: lease["expirytime"], reverse=True)
+            return tuple(Lease(network, lease["mac"].lower(), ip_address(lease["ipaddr"])) for lease in latest)
 
 
 def _taps(domain: libvirt.virDomain) -> list[tuple[Tap, str]]:
     """(tap, MAC) of each NIC on a libvirt network, in the order of the XML; no device name while the guest is off."""
-    root = ET.fromstring(_xml(domain))  # noqa: S314  libvirt's own output
+    root = ET.fromstring(domain.XMLDesc())  # noqa: S314  libvirt's own output
     found = []
     for nic in root.findall("devices/interface"):
         source, mac, target = nic.find("source"), nic.find("mac"), nic.find("target")
@@ -158,17 +178,18 @@ def _taps(domain: libvirt.virDomain) -> list[tuple[Tap, str]]:
     return found
 
 
-def _xml(domain: libvirt.virDomain) -> str:
-    for _ in range(3):
-        try:
-            return str(domain.XMLDesc())
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                return "<domain/>"  # it went while we looked
-            if error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT:
-                raise
-            time.sleep(0.2)
-    return "<domain/>"
+@contextlib.contextmanager
+def _gone_meanwhile() -> Iterator[None]:
+    """A guest or network that goes while we look at it, as others' transient ones do, is passed over."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK):
+            raise
+
+
+def _autostart(net: libvirt.virNetwork) -> bool:
+    return bool(net.isPersistent() and net.autostart())
 
 
 def _foreign(name: str, xml: str, active: bool) -> ForeignNetwork:

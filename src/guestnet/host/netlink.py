@@ -22,6 +22,15 @@ def links() -> dict[int, str]:
         return {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
 
 
+def masters() -> dict[str, str]:
+    """Link -> the bridge (or other master) it is plugged into, for links that are in one."""
+    with IPRoute() as netlink:
+        found = {link["index"]: link for link in netlink.get_links()}
+    names = {index: link.get_attr("IFLA_IFNAME") for index, link in found.items()}
+    plugged = {names[index]: link.get_attr("IFLA_MASTER") for index, link in found.items()}
+    return {name: names.get(master, "?") for name, master in plugged.items() if master}
+
+
 def uplinks() -> tuple[Uplink, ...]:
     """The NICs with a default route, and whether the kernel itself takes the IPv6 one from router advertisements."""
     names = links()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from guestnet.compile import dhcp, hookdata
+from guestnet.compile import dhcp, hookdata, netxml
 from guestnet.compile import sysctl as sysctl_file
 from guestnet.decide.desired import HOOKS, MEMORY
 from guestnet.decide.state import Admit, File, Folder, Key, Setting, State, Table, Thing, keys_of
-from guestnet.host import files, firewall, sysctl
+from guestnet.host import files, firewall, netlink, sysctl
 from guestnet.host.libvirt import Libvirt
 
 
@@ -30,19 +30,29 @@ def observe(libvirt: Libvirt, desired: State) -> State:
         if value is not None:
             live[key] = Setting(value)
     for folder in files.folders(dhcp.FOLDERS):
-        live[Key("folder", folder)] = Folder()
+        live[Key("folder", folder)] = Folder(files.mode(folder))
         _add_files(live, "reservation", files.names(folder))
     _add_files(live, "hookdata", [hookdata.TABLE_FILE, *files.names(hookdata.GUESTS)])
     _add_files(live, "hook", HOOKS)
     listing = firewall.listing()
     if listing is not None and not firewall.foreign(listing):
         live[Key("table", "guestnet")] = Table(listing, firewall.elements())
-    networks, _ = libvirt.networks()
-    live |= {Key("network", name): network for name, network in networks.items()}
+    live |= _networks(libvirt)
     for program in ("iptables", "ip6tables"):
         if firewall.admitted(program):
             live[Key("admit", program)] = Admit()
     return live
+
+
+def _networks(libvirt: Libvirt) -> dict[Key, Thing]:
+    networks, _ = libvirt.networks()
+    masters, taps = (netlink.masters(), libvirt.taps()) if networks else ({}, ())
+    found: dict[Key, Thing] = {}
+    for name, network in networks.items():
+        bridge = netxml.bridge(network.running) if network.running else ""
+        out = [tap.device for tap in taps if tap.network == name and masters.get(tap.device) != bridge]
+        found[Key("network", name)] = replace(network, unplugged=tuple(sorted(out)) if bridge else ())
+    return found
 
 
 def _add_files(live: dict[Key, Thing], kind: str, paths: tuple[str, ...] | list[str]) -> None:

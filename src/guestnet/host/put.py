@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestnet.decide.state import Change, File, Folder, Network, Setting, Table
-from guestnet.host import files, firewall, sysctl
+from guestnet.host import dnsmasq, files, firewall, sysctl
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import rules_lock
 
@@ -31,6 +31,9 @@ def put(libvirt: Libvirt, change: Change) -> None:
             libvirt.put_network(
                 name, before if isinstance(before, Network) else None, after if isinstance(after, Network) else None
             )
+        case "reservation":
+            files.write(name, after) if isinstance(after, File) else files.remove(name)
+            dnsmasq.reread(name)
         case _ if isinstance(after, File):
             # A hook's time says since when libvirt could see one there: see host.facts.
             files.write(name, after, keep_time=kind == "hook")

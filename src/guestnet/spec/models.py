@@ -17,7 +17,6 @@ from guestnet.words.ports import PortRange
 from guestnet.words.problems import WrongError
 
 CONFIG = ConfigDict(extra="forbid", frozen=True)
-NOTHING = {"type": "null"}
 
 
 def _nothing_is(empty: type) -> BeforeValidator:

@@ -43,11 +43,6 @@ def parse_ip6(text: str) -> IPv6Address:
     raise WrongError(f'"{text}" is not an IPv6 address', "write one such as fd00::10")
 
 
-def parse_ip(text: str) -> IPv4Address | IPv6Address:
-    """An address of either family."""
-    return parse_ip6(text) if ":" in text else parse_ip4(text)
-
-
 def parse_cidr4(text: str) -> IPv4Interface:
     """`192.168.122.1/24`: an address in its subnet."""
     address, prefix = _split_cidr(text, 32, "24")

@@ -34,7 +34,9 @@ def _interrupt(_number: int, _frame: object) -> None:
 def run(argv: list[str]) -> int:
     """Runs one command line and gives its exit code; every error becomes text on stderr here and nowhere else."""
     try:
-        return _run(argv)
+        code = _run(argv)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return _said("interrupted", INTERRUPTED)
     except GuestnetError as error:
@@ -42,6 +44,8 @@ def run(argv: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone: nothing to say, and nobody to say it to
         return 1
+    except OSError as error:  # the doors name their own troubles; what is left is mostly our output
+        return _said(f"{error.strerror or error}", 1)
     except Exception as error:  # noqa: BLE001  the boundary: what arrives here is a bug of ours
         from guestnet.faces.bug import write_log
 
@@ -79,7 +83,7 @@ def _hoist(argv: list[str]) -> list[str]:
             rest += [word, *words]
         elif word in _GLOBAL:
             front += [word, *([following] if (following := next(words, None)) is not None else [])]
-        elif word.startswith(("--file=", "--connect=", "--format=")):
+        elif word.startswith(("--file=", "--connect=", "--format=")) or word[:2] in ("-f", "-c"):
             front.append(word)
         else:
             rest.append(word)

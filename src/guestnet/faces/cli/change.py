@@ -17,7 +17,8 @@ from guestnet.words.problems import GuestnetError, ProblemsError
 def change(options: Options, wanted: Wish, yes: bool, *, verb: str, question: str) -> int:
     """`wanted` is the file's spec for apply, and nothing for destroy."""
     with host(options, verb) as libvirt, act.changing():
-        if act.recover(libvirt):
+        recovered = act.recover(libvirt)
+        if recovered:
             typer.echo("an earlier apply was cut off; what it had begun has been taken back", err=True)
         plan, memory = survey(wanted, libvirt)
         if options.format is Format.json:
@@ -29,7 +30,7 @@ def change(options: Options, wanted: Wish, yes: bool, *, verb: str, question: st
         if not plan.changes:
             return 0
         if not agreed(question, yes):
-            raise GuestnetError("nothing was touched")
+            raise GuestnetError("nothing more was touched" if recovered else "nothing was touched")
         act.apply(wanted, plan, memory, libvirt, progress)
     typer.echo("done: the host is as the file says" if wanted.spec else "done: nothing of guestnet is left", err=True)
     return 0
