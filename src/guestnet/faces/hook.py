@@ -293,8 +293,8 @@ def spawn(
     quiet: bool = False,
     out: tuple[int, int] | None = None,
 ) -> int:
-    """Starts a program. Its errors go into the log unless `quiet`; it reads from `pipe` and writes to `out`, each the end
-    for it and the end for us, or nothing."""
+    """Starts a program. Its errors go into the log unless `quiet`. It reads from `pipe` and writes to `out`, each the
+    end for it and the end for us, or from and to nothing."""
     actions: list[tuple[object, ...]] = []
     if out is None:
         actions.append((os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0))
