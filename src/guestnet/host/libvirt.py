@@ -59,7 +59,7 @@ class Libvirt:
             self._link = libvirt.open(self._uri)
         except libvirt.libvirtError as error:
             what = f"libvirt does not answer at {self._uri or 'qemu:///system'}: {error.get_error_message()}"
-            todo = "start it: systemctl start libvirtd (or install it: apt install libvirt-daemon-system)"
+            todo = "start it: systemctl start libvirtd; or install it: apt install libvirt-daemon-system"
             raise GuestnetError(what, todo) from error
         return self
 
