@@ -6,11 +6,13 @@ import random
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from guestnet.compile import dhcp, hookdata, sysctl
 from guestnet.decide.desired import settings
 from guestnet.decide.facts import Facts, Uplink
 from guestnet.faces.texts import dhcp_text, nft_text, xml_text
+from guestnet.spec.document import load
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory, from_text, to_text
 from guestnet.spec.resolve import Taken, resolve
@@ -91,3 +93,25 @@ def test_the_hook_spells_file_names_the_same(name: str) -> None:
 
     assert hook.encoded(name) == dhcp.file_name(name)
     assert not {"/", ".", "#", "~", '"', " "} & set(dhcp.file_name(name))
+
+
+def written_keys(data: object) -> set[str]:
+    """Every key in a document, names of networks and guests left out by what follows."""
+    if isinstance(data, dict):
+        return set(data).union(*(written_keys(value) for value in data.values()))
+    return set().union(*(written_keys(item) for item in data)) if isinstance(data, list) else set()
+
+
+def test_every_key_of_the_file_occurs_in_a_golden() -> None:
+    """A key that no golden shows is a key whose output nobody has looked at."""
+    found = {key for case in CASES for key in written_keys(load((case / "spec.yaml").read_bytes(), "x").data)}
+    wanted = {name for model in models() for name in model.model_fields}
+    assert wanted - found == set()
+    assert "ports" in wanted
+
+
+def models() -> list[type[BaseModel]]:
+    """All models of the file: those the schema names, and the whole."""
+    from guestnet.spec import models as module  # noqa: PLC0415
+
+    return [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, BaseModel)]

@@ -56,7 +56,15 @@ def test_show_is_valid_input(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert run(capsys, "-f", str(tmp_path / "shown.yaml"), "check")[0] == 0
 
 
-@pytest.mark.parametrize("verb", ["check", "render", "show"])
+def test_schema_fits_the_example(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "schema")
+    schema = json.loads(out)
+    assert code == 0
+    assert set(schema["properties"]) == {"networks", "guests"}
+    assert "mode" in schema["$defs"]["Network"]["required"]
+
+
+@pytest.mark.parametrize("verb", ["check", "render", "show", "schema"])
 def test_without_root_and_without_libvirt(verb: str, tmp_path: Path) -> None:
     """As nobody, in a process where the binding of libvirt can't even be imported."""
     code = "import sys; sys.modules['libvirt'] = sys.modules['pyroute2'] = None\n"

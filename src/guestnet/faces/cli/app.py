@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from guestnet import __version__
-from guestnet.faces.cli import apply, check, destroy, plan, render, show
+from guestnet.faces.cli import apply, check, destroy, plan, render, schema, show
 from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
 app = typer.Typer(
@@ -46,5 +46,13 @@ def options(
     context.obj = Options(file, uri, form)
 
 
-for verb in (check.check, show.show, render.render, plan.plan, apply.apply, destroy.destroy):
+for verb in (
+    check.check,
+    show.show,
+    render.render,
+    schema.schema,
+    plan.plan,
+    apply.apply,
+    destroy.destroy,
+):
     app.command()(verb)
