@@ -15,7 +15,7 @@ pytestmark = pytest.mark.lab
 # May read what root may: the checkout can be in /root, which is closed to others.
 READ = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
 NOBODY = ("setpriv", "--reuid", "65534", "--clear-groups", *READ)
-VERBS = [("plan",), ("apply", "--yes"), ("destroy", "--yes")]
+VERBS = [("status",), ("plan",), ("apply", "--yes"), ("destroy", "--yes")]
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,13 @@ def test_no_nft(lab: Lab, verb: tuple[str, ...]) -> None:
     assert "apt install nftables" in said
 
 
-@pytest.mark.parametrize("verb", VERBS[:2], ids=lambda verb: verb[0])
+@pytest.mark.parametrize("verb", VERBS[:3], ids=lambda verb: verb[0])
 def test_no_file(lab: Lab, verb: tuple[str, ...]) -> None:
     assert "/nowhere.yaml" in one_line(refused(lab.host, *verb, "-f", "/nowhere.yaml"))
     assert "directory" in one_line(refused(lab.host, *verb, "-f", "/etc"))
 
 
-@pytest.mark.parametrize("verb", VERBS[:2], ids=lambda verb: verb[0])
+@pytest.mark.parametrize("verb", VERBS[:3], ids=lambda verb: verb[0])
 def test_a_wrong_file(lab: Lab, verb: tuple[str, ...]) -> None:
     lab.host.write("/run/wrong.yaml", SEED.replace("192.168.84.10", "192.168.84.300").replace("forwards:", "forward:"))
     said = refused(lab.host, *verb, "-f", "/run/wrong.yaml").splitlines()

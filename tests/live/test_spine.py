@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 
@@ -61,6 +62,23 @@ def test_not_reached_but_through_its_forwards(spine: Spine) -> None:
 def test_a_second_apply_changes_nothing(spine: Spine) -> None:
     assert "Nothing to do" in apply(spine.host)
     assert spine.host.guestnet("plan", "--detailed-exitcode", check=False).returncode == 0
+
+
+def test_status_says_what_is(spine: Spine) -> None:
+    said = spine.host.guestnet("status").stdout
+    rows = [" ".join(line.split()) for line in said.splitlines()]
+    assert rows[0].startswith("networks lab nat virbr84 running 192.168.84.1/24 fd")
+    assert f"guests web1 running lab {spine.ipv4} {spine.ipv6}" in rows
+    assert "forwards 4023/tcp -> web1:22 (IPv4, IPv6) active" in rows
+    assert "drift none: the host is as the file says" in rows
+    spine.host.run(["nft", "delete", "table", "inet", "guestnet"])
+    said = spine.host.guestnet("status").stdout
+    assert "no isolation and no forwards: the firewall table inet guestnet is missing" in said
+    assert said.count("missing") == 1 + 4, "the table, and each forward"
+    apply(spine.host)
+    data = json.loads(spine.host.guestnet("status", "--format", "json").stdout)
+    assert data["drift"] == []
+    assert data["guests"] == [["web1", "running", "lab", str(spine.ipv4), str(spine.ipv6)]]
 
 
 def test_without_the_admit_rules_libvirt_rejects(spine: Spine) -> None:

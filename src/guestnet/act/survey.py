@@ -7,7 +7,7 @@ from importlib import resources
 
 from guestnet.decide.desired import MEMORY, desired_state
 from guestnet.decide.plan import Plan, make_plan
-from guestnet.decide.state import File, Key
+from guestnet.decide.state import File, Key, State
 from guestnet.host import files
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
@@ -26,9 +26,24 @@ class Wish:
     spec: Spec | None
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One look at the host: the plan, what of ours is there, and the memory to keep."""
+
+    plan: Plan
+    live: State
+    memory: Memory
+
+
 def survey(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> tuple[Plan, Memory]:
     """The plan, and the memory it was made with: give that back for the next look, so that what was drawn by chance is
     drawn once, also when it is not on disk yet."""
+    seen = look(wish, libvirt, memory)
+    return seen.plan, seen.memory
+
+
+def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
+    """As `survey`, with what is there."""
     remembered = memory or read_memory()
     facts = read_facts(libvirt, remembered)
     foreign = frozenset(network.bridge for network in facts.networks)
@@ -40,7 +55,8 @@ def survey(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> tuple[
     if wish.spec is None:
         desired = {key: thing for key, thing in desired.items() if key != Key("memory", MEMORY)}
     desired = normal_form(desired)
-    return make_plan(world, facts, observe(libvirt, desired), desired), remembered
+    live = observe(libvirt, desired)
+    return Seen(make_plan(world, facts, live, desired), live, remembered)
 
 
 def read_memory() -> Memory:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from guestnet import __version__
-from guestnet.faces.cli import apply, check, destroy, plan, render, schema, show
+from guestnet.faces.cli import apply, check, destroy, plan, render, schema, show, status
 from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ for verb in (
     show.show,
     render.render,
     schema.schema,
+    status.status,
     plan.plan,
     apply.apply,
     destroy.destroy,

@@ -1,0 +1,98 @@
+"""What is, in the person's own names: networks, guests with their addresses, forwards, and what differs from the file.
+
+Pure; made from a plan, because what a plan would change is what differs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guestnet.compile import ruleset
+from guestnet.decide.describe import describe
+from guestnet.decide.desired import address_now
+from guestnet.decide.facts import Facts
+from guestnet.decide.forwardtext import forward_lines
+from guestnet.decide.plan import Plan
+from guestnet.decide.state import Key, Network, State, Table
+from guestnet.spec.world import Guest, Nic
+
+
+@dataclass(frozen=True)
+class Status:
+    """Rows of columns, ready to be lined up; `drift` in whole lines."""
+
+    networks: tuple[tuple[str, ...], ...]
+    guests: tuple[tuple[str, ...], ...]
+    forwards: tuple[tuple[str, ...], ...]
+    drift: tuple[str, ...]
+
+
+def make_status(plan: Plan, live: State) -> Status:
+    return Status(
+        networks=tuple(_networks(plan, live)),
+        guests=tuple(row for guest in plan.world.guests for row in _guest(guest, plan.facts)),
+        forwards=tuple(row for guest in plan.world.guests for row in _forwards(guest, plan.facts, live)),
+        drift=tuple(_drift(plan, live)),
+    )
+
+
+def _networks(plan: Plan, live: State) -> list[tuple[str, ...]]:
+    rows = []
+    for network in plan.world.networks:
+        match live.get(Key("network", network.name)):
+            case Network(running=None):
+                state = "stopped"
+            case Network():
+                state = "running"
+            case _:
+                state = "not there"
+        sides = [str(side.host) if side else "-" for side in (network.v4, network.v6)]
+        count = sum(nic.network == network.name for guest in plan.world.guests for nic in guest.nics)
+        guests = f"{count} guest{'s' if count != 1 else ''}"
+        rows.append((network.name, network.mode, network.bridge, state, *sides, guests))
+    return rows
+
+
+def _guest(guest: Guest, facts: Facts) -> list[tuple[str, ...]]:
+    """A row a NIC."""
+    domain = next((domain for domain in facts.domains if domain.name == guest.name), None)
+    state = "not defined" if domain is None else "running" if domain.running else "off"
+    return [(guest.name, state, nic.network, *_addresses(guest, nic, facts)) for nic in guest.nics]
+
+
+def _addresses(guest: Guest, nic: Nic, facts: Facts) -> tuple[str, str]:
+    """The reserved ones; a forward's old one beside it while the guest still has that."""
+    now = {
+        forward.target: address_now(guest, forward, facts)
+        for forward in guest.forwards
+        if forward.network == nic.network
+    }
+    shown = []
+    for address in (nic.ipv4, nic.ipv6):
+        old = now.get(address, address) if address else None
+        shown.append("-" if address is None else str(address) if old == address else f"{address} (still {old})")
+    return shown[0], shown[1]
+
+
+def _forwards(guest: Guest, facts: Facts, live: State) -> list[tuple[str, ...]]:
+    """A row a forward: active, waits (the guest is off), or missing (it should be in force and is not)."""
+    running = any(domain.name == guest.name and domain.running for domain in facts.domains)
+    table = live.get(Key("table", "guestnet"))
+    there = dict(table.elements) if isinstance(table, Table) else {}
+    ports = {(name, item.split(" : ")[0]) for name, items in there.items() for item in items}
+    rows: list[tuple[str, ...]] = []
+    wanted = [(name, item) for name, items in ruleset.elements(guest.forwards).items() for item in items]
+    missing = [(name, item) for name, item in wanted if (name, item.split(" : ")[0]) not in ports]
+    for state, pairs in (
+        ("active" if running else "waits", [pair for pair in wanted if not running or pair not in missing]),
+        ("missing", missing if running else []),
+    ):
+        rows += [(line.replace(" -> ", f" -> {guest.name}:", 1), state) for line in forward_lines(pairs)]
+    return rows
+
+
+def _drift(plan: Plan, live: State) -> list[str]:
+    lines = [f"{item.title}: {line}" for item in describe(plan) for line, _ in item.lines]
+    if plan.world.networks and Key("table", "guestnet") not in live:
+        lines.insert(0, "no isolation and no forwards: the firewall table inet guestnet is missing")
+    return [*lines, *(str(problem) for problem in plan.problems)]

@@ -1,0 +1,40 @@
+"""`guestnet status`: networks, guests, addresses, forwards, and what differs from the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import typer
+
+from guestnet.faces.cli.options import Format, Options
+
+
+def status(context: typer.Context) -> int:
+    """Show networks, guests with their addresses, forwards, and what differs from the file."""
+    from guestnet.act.survey import look
+    from guestnet.decide.status import make_status
+    from guestnet.faces.cli.online import host, wish
+
+    options: Options = context.obj
+    wanted = wish(options)
+    with host(options, "status") as libvirt:
+        seen = look(wanted, libvirt)
+    found = make_status(seen.plan, seen.live)
+    if options.format is Format.json:
+        typer.echo(json.dumps({**dataclasses.asdict(found), "notices": list(seen.plan.notices)}, indent=2))
+        return 0
+    for title, rows in (("networks", found.networks), ("guests", found.guests), ("forwards", found.forwards)):
+        _print(title, rows)
+    _print("drift", [(line,) for line in found.drift] or [("none: the host is as the file says",)])
+    for note in seen.plan.notices:
+        typer.echo(f"note       {note}")
+    return 0
+
+
+def _print(title: str, rows: list[tuple[str, ...]] | tuple[tuple[str, ...], ...]) -> None:
+    """Columns lined up; the title in front of the first row."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for i, row in enumerate(rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo(f"{title if i == 0 else '':<10} {'  '.join(cells)}".rstrip())
