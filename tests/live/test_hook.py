@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 
@@ -52,6 +53,30 @@ def test_many_at_once(lab: Lab) -> None:
     assert ports(lab) == set(range(0, GUESTS, 2))
     assert log(lab) == ""
     apply(lab.host)  # libvirt knows none of them to run
+    assert ports(lab) == set()
+
+
+def test_two_hundred_at_once_some_of_them_killed(lab: Lab) -> None:
+    """Guests start and stop at random, and one hook in eight is killed at a random moment. The next run of any hook
+    makes the forwards exactly those of the guests that run, and nothing is left of the killed ones."""
+    chance = random.Random(11)  # noqa: S311  a test, the same each time
+    running: set[int] = set()
+    for _ in range(10):
+        lines = []
+        for n in range(GUESTS):
+            now = chance.random() < 0.5
+            running = running | {n} if now else running - {n}
+            file = f"/run/libvirt/qemu/g{n}.xml"
+            lines.append(f"echo '<domstatus/>' > {file}" if now else f"rm -f {file}")
+            lines.append(f"{HOOK} g{n} {'started begin' if now else 'stopped end'} - </dev/null & pid=$!")
+            if chance.random() < 0.125:
+                lines.append(f"sleep 0.0{chance.randrange(10)}; kill -9 $pid 2>/dev/null || true")
+        lab.host.shell("\n".join([*lines, "wait"]))
+    hook(lab, "unknown", "start")
+    assert ports(lab) == running
+    assert lab.host.shell("ls /run/guestnet").stdout.split() == ["apply.lock", "rules.lock"]
+    lab.host.shell("rm -f /run/libvirt/qemu/g*.xml /var/log/guestnet/hook.log")
+    apply(lab.host)
     assert ports(lab) == set()
 
 

@@ -125,7 +125,7 @@ def _tidy() -> None:
     if _LIB.exists():
         return
     for folder, names in ((Path("/var/log/guestnet"), ("hook.log", "hook.log.1")), (lock.FOLDER, lock.NAMES)):
-        for name in names:
+        for name in (*names, *(path.name for path in folder.glob("busy.*"))):
             (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -31,7 +31,8 @@ COMPILED = "/var/lib/guestnet/compiled"
 RUNNING = "/run/libvirt/qemu"
 HOSTS = "/var/lib/libvirt/dnsmasq/guestnet-"
 LOG = "/var/log/guestnet/hook.log"
-LOCK = "/run/guestnet/rules.lock"
+RUN = "/run/guestnet"
+LOCK = f"{RUN}/rules.lock"
 VERSION = "guestnet 1"
 MAPS = ("any4", "any6", "on4", "on6")
 TABLE = "inet guestnet"
@@ -55,16 +56,16 @@ def main(argv: list[str]) -> None:
     name, operation = [*argv, "", ""][1:3]
     if kind == "network":
         if operation == "started":
-            with_lock(lambda: ensure({}))
+            with_lock({}, lambda: ensure({}))
             replug(name, sys.stdin.buffer.read())
     elif operation == "prepare":
         reserve(name)
     elif operation == "start":
-        with_lock(lambda: ensure({name: True}))
+        with_lock({name: True}, lambda: ensure({name: True}))
     elif operation in ("started", "reconnect"):
-        with_lock(lambda: came(name, operation))
+        with_lock({name: True}, lambda: came(name, operation))
     elif operation in ("stopped", "release"):
-        with_lock(lambda: went(name))
+        with_lock({name: False}, lambda: went(name))
 
 
 def came(name: str, operation: str) -> None:
@@ -228,7 +229,7 @@ def lines(name: str) -> list[str]:
     try:
         with open(f"{COMPILED}/guests/{encoded(name)}") as source:
             found = source.read().split("\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):  # a guest that is not in the file, or without a name
         return []
     if found[0] != VERSION or found[-1] != "":
         raise HookError(f"{name}: what was prepared for it is of another version, or cut short; run guestnet apply")
@@ -320,13 +321,30 @@ def wait(pid: int) -> int:
     return status
 
 
-def with_lock(act: "Callable[[], object]") -> None:
-    """One change of the rules at a time; the lock goes with the process, however it ends."""
-    os.makedirs(os.path.dirname(LOCK), 0o755, exist_ok=True)
+def with_lock(sure: dict[str, bool], act: "Callable[[], object]") -> None:
+    """One change of the rules at a time; the lock goes with the process, however it ends.
+
+    Each run leaves a mark before it waits and takes it away when it is done. A mark of a process that is gone is one
+    that was killed, or failed: nobody knows how far it came, so everything is put in anew.
+    """
+    os.makedirs(RUN, 0o755, exist_ok=True)
+    own = f"busy.{os.getpid()}"
+    os.close(os.open(f"{RUN}/{own}", os.O_WRONLY | os.O_CREAT, 0o600))
     descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+    dead = [file for file in os.listdir(RUN) if file.startswith("busy.") and file != own and not alive(file[5:])]
     act()
+    if dead:
+        log(f"{len(dead)} earlier runs did not finish; all forwards are put in anew")
+        for file in dead:
+            os.unlink(f"{RUN}/{file}")
+        rebuild(sure)
+    os.unlink(f"{RUN}/{own}")
     os.close(descriptor)
+
+
+def alive(pid: str) -> bool:
+    return os.path.exists(f"/proc/{pid}")
 
 
 def log(text: object) -> None:
