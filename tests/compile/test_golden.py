@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from guestnet.compile import dhcp, hookdata, sysctl
+from guestnet.compile import dhcp, hookdata, nft, ruleset, sysctl
 from guestnet.decide.desired import settings
 from guestnet.decide.facts import Facts, Uplink
 from guestnet.faces.texts import dhcp_text, nft_text, xml_text
+from guestnet.host import lock
 from guestnet.spec.document import load
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory, from_text, to_text
@@ -93,6 +94,19 @@ def test_the_hook_spells_file_names_the_same(name: str) -> None:
 
     assert hook.encoded(name) == dhcp.file_name(name)
     assert not {"/", ".", "#", "~", '"', " "} & set(dhcp.file_name(name))
+
+
+def test_the_hook_knows_what_the_product_knows() -> None:
+    """It can't import our constants, so it has its own; they must not drift apart."""
+    from guestnet.faces import hook  # noqa: PLC0415
+
+    assert set(hook.MAPS) == set(ruleset.MAPS)
+    assert ruleset.admit_rule() == hook.ADMIT
+    assert ruleset.is_admit_rule(f"-A FORWARD {' '.join(hook.ADMIT)}")
+    assert hook.HOSTS == dhcp.FOLDERS
+    assert (hook.COMPILED, hook.VERSION) == (hookdata.FOLDER, hookdata.VERSION)
+    assert hook.TABLE == nft.FAMILY_TABLE
+    assert str(lock.FOLDER / lock.NAMES[1]) == hook.LOCK
 
 
 def written_keys(data: object) -> set[str]:

@@ -14,8 +14,6 @@ from guestnet.spec.world import Forward, Guest, World
 
 MEMORY = "/var/lib/guestnet/memory.json"
 HOOKS = ("/etc/libvirt/hooks/qemu.d/50-guestnet", "/etc/libvirt/hooks/network.d/50-guestnet")
-
-
 FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 
 
