@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from guestnet.compile import ruleset
 from lab import Lab
 from lab.guest import RealGuest
 from lab.host import Host
@@ -71,8 +72,7 @@ def apply(host: Host, text: str | None = None) -> str:
 
 def elements(host: Host) -> str:
     """The forwards in force, as nft lists them."""
-    maps = ("any4", "any6", "on4", "on6")
-    return "".join(host.run(["nft", "list", "map", "inet", "guestnet", name]).stdout for name in maps)
+    return "".join(host.run(["nft", "list", "map", "inet", "guestnet", name]).stdout for name in ruleset.MAPS)
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,8 @@ def named_set(name: str, kind: str, elements: Iterable[str] = (), *, interval: b
     return block(f"set {name}", lines)
 
 
-def named_map(name: str, kind: str) -> list[str]:
-    return block(f"map {name}", [f"type {kind}"])
+def named_map(name: str, kind: str, *, interval: bool = False) -> list[str]:
+    return block(f"map {name}", [f"type {kind}", *(["flags interval"] if interval else [])])
 
 
 def chain(name: str, rules: Iterable[str], hook: str = "") -> list[str]:

@@ -11,24 +11,40 @@ from collections.abc import Iterable
 
 from guestnet.compile import nft
 from guestnet.spec.world import Forward, Network, World
+from guestnet.words.addresses import network_text
 
 # libvirt rejects new inbound connections in a base chain of its own, where an accept of ours does not count. So each
 # connection we translate carries this bit, and one rule of ours in the foreign chain admits it (see `admit_rule`).
 MARK = 0x2000
 COMMENT = "guestnet 1"  # how our table is told from somebody else's of the same name
 
-MAPS = {
-    "any4": "inet_proto . inet_service : ipv4_addr . inet_service",
-    "any6": "inet_proto . inet_service : ipv6_addr . inet_service",
-    "on4": "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service",
-    "on6": "ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service",
-}
+# How a forward listens: on an address, on a NIC, or on any address of the host. What of a packet's key says so, and
+# the type of that part in a map.
+_LISTENERS = {"on": ("{ip} daddr . ", "{addr} . "), "nic": ("iifname . ", "ifname . "), "any": ("", "")}
+_FAMILIES = {4: ("ip", "ipv4_addr"), 6: ("ip6", "ipv6_addr")}
+
+
+def _maps() -> dict[str, str]:
+    """Name -> type. Forwards with `from` have maps of their own: intervals halve the rate of lookups (nft 1.0.6)."""
+    return {
+        f"{kind}{restricted}{family}": (
+            f"{f'{addr} . ' if restricted else ''}{listener.format(addr=addr)}inet_proto . inet_service"
+            f" : {addr} . inet_service"
+        )
+        for kind, (_, listener) in _LISTENERS.items()
+        for restricted in ("_from", "")
+        for family, (_, addr) in _FAMILIES.items()
+    }
+
+
+MAPS = _maps()
 
 
 def table(world: World) -> str:
     """The transaction that installs the table, with no forward in it yet."""
     lines = [f'comment "{COMMENT}"', ""]
-    for part in (*_sets(world.networks), *(nft.named_map(*item) for item in MAPS.items()), *_chains()):
+    maps = (nft.named_map(name, kind, interval="_from" in name) for name, kind in MAPS.items())
+    for part in (*_sets(world.networks), *maps, *_chains()):
         lines += [*part, ""]
     return nft.replace_table(lines[:-1])
 
@@ -38,13 +54,20 @@ def elements(forwards: Iterable[Forward]) -> nft.Elements:
     sends every port to the first (nft 1.0.6), and hash lookups beat interval maps."""
     found: dict[str, set[str]] = defaultdict(set)
     for forward in forwards:
-        family = forward.target.version
-        listen = f"{forward.listen} . " if forward.listen else ""
-        name = f"{'on' if forward.listen else 'any'}{family}"
+        kind, listener = _listener(forward)
+        name = f"{kind}{'_from' if forward.source else ''}{forward.target.version}"
+        source = f"{network_text(forward.source)} . " if forward.source else ""
         for shift in range(len(forward.ports)):
-            key = f"{listen}{forward.protocol} . {forward.ports.first + shift}"
+            key = f"{source}{listener}{forward.protocol} . {forward.ports.first + shift}"
             found[name].add(f"{key} : {forward.target} . {forward.to.first + shift}")
     return {name: tuple(sorted(items)) for name, items in sorted(found.items())}
+
+
+def _listener(forward: Forward) -> tuple[str, str]:
+    """The kind of map, and the part of the key."""
+    if isinstance(forward.listen, str):
+        return "nic", f"{nft.quoted(forward.listen)} . "
+    return ("on", f"{forward.listen} . ") if forward.listen else ("any", "")
 
 
 def merge(parts: Iterable[nft.Elements]) -> nft.Elements:
@@ -98,27 +121,12 @@ def _sets(networks: tuple[Network, ...]) -> list[list[str]]:
 
 def _chains() -> list[list[str]]:
     translated = f"ct mark and {MARK:#x} == {MARK:#x} ct status dnat"
-    ports = "meta l4proto { tcp, udp } th dport { 53, 67, 547 }"
     return [
-        nft.chain("prerouting", ["jump forwards"], "nat hook prerouting priority dstnat"),
-        # The host's own connections to its own address. nft 1.0.6 refuses the name dstnat here.
-        nft.chain("output", ["jump forwards"], "nat hook output priority -105"),
-        nft.chain(
-            "forwards",
-            [
-                # Without this a forward captures transit traffic, packets that only pass through the host.
-                "fib daddr type != local return",
-                *_translate("on4", "ip", "ip daddr . "),
-                *_translate("on6", "ip6", "ip6 daddr . "),
-                # `any` is every address but these: the host's own local services, and guests' DNS and DHCP.
-                "ip daddr 127.0.0.0/8 return",
-                "ip6 daddr { ::1, fe80::/10 } return",
-                f"ip daddr @own4 {ports} return",
-                f"ip6 daddr @own6 {ports} return",
-                *_translate("any4", "ip", "", "meta nfproto ipv4 "),
-                *_translate("any6", "ip6", "", "meta nfproto ipv6 "),
-            ],
-        ),
+        nft.chain("prerouting", _forwards(*_LISTENERS), "nat hook prerouting priority dstnat"),
+        # The host's own connections to its own address; none of them comes in through a NIC. nft 1.0.6 refuses the
+        # name dstnat here, and the kernel `fib iif`, also in chains that are only jumped to.
+        nft.chain("output", _forwards("on", "any"), "nat hook output priority -105"),
+        *(nft.chain(f"forwards_{kind}", _translate(kind)) for kind in _LISTENERS),
         nft.chain(
             "postrouting",
             [
@@ -163,9 +171,33 @@ _GUARDED = [
 ]
 
 
-def _translate(name: str, family: str, address: str, only: str = "") -> list[str]:
-    key = f"{address}meta l4proto . th dport"
-    return [
-        f"{only}{key} @{name} ct mark set ct mark or {MARK:#x}",
-        f"meta l4proto {{ tcp, udp }} dnat {family} to {key} map @{name}",
+def _forwards(*kinds: str) -> list[str]:
+    """The kinds of listeners, in the order that decides when several fit."""
+    ports = "meta l4proto { tcp, udp } th dport { 53, 67, 547 }"
+    rules = [
+        # Without this a forward captures transit traffic, packets that only pass through the host.
+        "fib daddr type != local return",
+        "jump forwards_on",
+        # NICs and `any` are every address but these: the host's own local services, and guests' DNS and DHCP.
+        "ip daddr 127.0.0.0/8 return",
+        "ip6 daddr { ::1, fe80::/10 } return",
+        f"ip daddr @own4 {ports} return",
+        f"ip6 daddr @own6 {ports} return",
     ]
+    return rules + [f"jump forwards_{kind}" for kind in kinds if kind != "on"]
+
+
+def _translate(kind: str) -> list[str]:
+    """The rules for a kind of listener: those that a forward names in `from` go before everybody."""
+    rules = []
+    for family, (ip, _) in _FAMILIES.items():
+        # A NIC stands for the addresses it has now: the kernel looks for them at each packet.
+        only = f"meta nfproto ipv{family} {'fib daddr . iif type local ' if kind == 'nic' else ''}"
+        for name, source in ((f"{kind}_from{family}", f"{ip} saddr . "), (f"{kind}{family}", "")):
+            key = f"{source}{_LISTENERS[kind][0].format(ip=ip)}meta l4proto . th dport"
+            rules += [
+                f"{only}{key} @{name} ct mark set ct mark or {MARK:#x}",
+                # Interval maps want the protocols named before them (nft 1.0.6).
+                f"{only}meta l4proto {{ tcp, udp }} dnat {ip} to {key} map @{name}",
+            ]
+    return rules

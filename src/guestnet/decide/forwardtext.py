@@ -13,6 +13,7 @@ class _Kind(NamedTuple):
     """What forwards have in common that can be shown as one range."""
 
     listen: str  # "" for any address
+    source: str  # "" for everybody
     protocol: str
     shift: int  # from the host's port to the guest's
     families: tuple[int, ...]
@@ -20,15 +21,16 @@ class _Kind(NamedTuple):
 
 def forward_lines(elements: Iterable[tuple[str, str]]) -> list[str]:
     """One line a forward, from (map, element) pairs; families put together, neighbouring ports made ranges again."""
-    families: dict[tuple[str, str, int, int], set[int]] = defaultdict(set)
+    families: dict[tuple[str, str, str, int, int], set[int]] = defaultdict(set)
     for name, item in elements:
         key, _, value = item.partition(" : ")
-        *listen, protocol, port = key.split(" . ")
+        *where, protocol, port = key.split(" . ")
+        source = where.pop(0) if "_from" in name else ""
         to = value.split(" . ")[1]
-        families["".join(listen), protocol, int(port), int(to)].add(int(name[-1]))
+        families["".join(where).strip('"'), source, protocol, int(port), int(to)].add(int(name[-1]))
     ports: dict[_Kind, list[int]] = defaultdict(list)
-    for (address, protocol, host, guest), numbers in families.items():
-        ports[_Kind(address, protocol, guest - host, tuple(sorted(numbers)))].append(host)
+    for (listen, source, protocol, host, guest), numbers in families.items():
+        ports[_Kind(listen, source, protocol, guest - host, tuple(sorted(numbers)))].append(host)
     found = [(first, last, kind) for kind, listed in ports.items() for first, last in _ranges(listed)]
     return [_line(first, last, kind) for first, last, kind in sorted(found)]
 
@@ -47,7 +49,8 @@ def _line(first: int, last: int, kind: _Kind) -> str:
     address = f"[{kind.listen}]:" if ":" in kind.listen else f"{kind.listen}:" if kind.listen else ""
     numbers = ", ".join(_FAMILY[number] for number in kind.families)
     to = _span(first + kind.shift, last + kind.shift)
-    return f"{address}{_span(first, last)}/{kind.protocol} -> {to} ({numbers})"
+    source = f" from {kind.source}" if kind.source else ""
+    return f"{address}{_span(first, last)}/{kind.protocol}{source} -> {to} ({numbers})"
 
 
 def _span(first: int, last: int) -> str:

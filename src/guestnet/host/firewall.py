@@ -48,7 +48,8 @@ def elements() -> Elements:
     for entry in data["nftables"]:
         item = entry.get("map")
         if item and item["table"] == "guestnet" and item["name"] in ruleset.MAPS and item.get("elem"):
-            found[item["name"]] = tuple(sorted(f"{_spell(key)} : {_spell(value)}" for key, value in item["elem"]))
+            pairs = ((_quote(_spell(key), item["type"]), _spell(value)) for key, value in item["elem"])
+            found[item["name"]] = tuple(sorted(f"{key} : {value}" for key, value in pairs))
     return tuple(sorted(found.items()))
 
 
@@ -107,6 +108,12 @@ def _without_forwards(text: str) -> str:
     return "\n".join(kept) + "\n"
 
 
+def _quote(key: str, types: list[str]) -> str:
+    """The key with its NIC's name in quotes, as nft's text has it and its JSON has not."""
+    parts = zip(key.split(" . "), types, strict=True)
+    return " . ".join(nft.quoted(part) if kind == "ifname" else part for part, kind in parts)
+
+
 def _spell(value: Any) -> str:
     """A key or value of an element, from nft's JSON, as nft's text has it."""
     match value:
@@ -114,6 +121,8 @@ def _spell(value: Any) -> str:
             return " . ".join(map(_spell, parts))
         case {"elem": {"val": inner}}:  # it has a comment or counter
             return _spell(inner)
+        case {"prefix": {"addr": address, "len": length}}:
+            return f"{address}/{length}"
         case str() | int():
             return str(value)
     raise GuestnetError(f"nft printed an element in a form that is not known: {value}", "report it, with nft --version")

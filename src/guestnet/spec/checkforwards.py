@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 
 from guestnet.spec.document import Loaded, Path
-from guestnet.spec.forwards import protocols
+from guestnet.spec.forwards import Listen, protocols
 from guestnet.spec.models import Forward, Guest, Nic, Spec
 from guestnet.words.ports import PortRange
 from guestnet.words.problems import Place, Problem
@@ -63,9 +62,15 @@ def _isolated(spec: Spec, nic: Nic) -> bool:
 
 def _asked(forward: Forward) -> tuple[str, ...]:
     """The families that a forward wants: those of its listen addresses, or what `family` says."""
-    if forward.listen:
-        return tuple(key for key in FAMILIES if any(f"ipv{address.version}" == key for address in forward.listen))
-    return FAMILIES if forward.family == "both" else (forward.family,)
+    listens = {family for listen in forward.listeners for family in _families(listen, forward)}
+    return tuple(key for key in FAMILIES if key in listens and forward.admitted(int(key[-1])))
+
+
+def _families(listen: Listen | None, forward: Forward) -> tuple[str, ...]:
+    """Those of one listener: an address has one, a NIC and any have what `family` says."""
+    if listen is None or isinstance(listen, str):
+        return FAMILIES if forward.family == "both" else (forward.family,)
+    return (f"ipv{listen.version}",)
 
 
 def _has(spec: Spec, nic: Nic, family: str) -> bool:
@@ -86,9 +91,10 @@ def _reachable(spec: Spec, nic: Nic, family: str) -> bool:
 def _family(spec: Spec, name: str, nic: Nic, forward: Forward) -> tuple[str, str] | None:
     """What is wrong with the families that the forward asks for, and what to do."""
     asked = _asked(forward)
-    explicit = bool(forward.listen) or forward.family != "both"
+    named = any(not isinstance(listen, str) for listen in forward.listen)
+    explicit = named or forward.family != "both"
     absent = [key for key in asked if not _has(spec, nic, key)]
-    if absent and explicit:
+    if absent and (explicit or len(absent) == len(asked)):
         what = f"network {nic.network} of guest {name} has no {_shown(absent[0])}"
         return what, f"remove this forward, or give the network {absent[0]}"
     unreachable = [key for key in asked if key not in absent and not _reachable(spec, nic, key)]
@@ -102,11 +108,11 @@ def _shown(family: str) -> str:
     return family.replace("ipv", "IPv")
 
 
-Slot = tuple[str, str, IPv4Address | IPv6Address | None]  # protocol, family, listen address
+Slot = tuple[str, str, Listen | None]  # protocol, family, listener
 
 
 def _collisions(written: list[_Written]) -> Iterator[Problem]:
-    """Two forwards that want the same port, protocol, family and listen address; `any` beside an address is allowed."""
+    """Two forwards that want the same port, protocol, family and listener; `any` beside an address or NIC is fine."""
     owners: dict[Slot, dict[int, _Written]] = {}
     for one in written:
         slots = list(_slots(one))
@@ -123,7 +129,7 @@ def _slots(one: _Written) -> Iterator[Slot]:
     for protocol in protocols(one.forward.protocol):
         for listen in one.forward.listeners:
             for family in one.families:
-                if listen is None or family == f"ipv{listen.version}":
+                if family in _families(listen, one.forward):
                     yield protocol, family, listen
 
 

@@ -1,4 +1,4 @@
-"""The short form of a forward: `[ADDR:]HOST[-HOST][:GUEST[-GUEST]][/tcp|udp|tcp+udp]`. Pure; knows no file.
+"""The short form of a forward: `[ADDR|NIC:]HOST[-HOST][:GUEST[-GUEST]][/tcp|udp|tcp+udp]`. Pure.
 
 The host's port comes first, as podman and docker write it. An IPv6 address stands in brackets. Without a guest's port
 it is the host's.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 from typing import Literal
 
 from guestnet.words.addresses import parse_ip4, parse_ip6
@@ -16,6 +16,8 @@ from guestnet.words.ports import PortRange, Protocol, parse_ports
 from guestnet.words.problems import WrongError
 
 Protocols = Literal["tcp", "udp", "tcp+udp"]
+Listen = IPv4Address | IPv6Address | str  # an address of the host, or the name of a NIC
+Source = IPv4Network | IPv6Network
 PROTOCOLS: tuple[Protocols, ...] = ("tcp", "udp", "tcp+udp")
 _HOW = "write HOST:GUEST, such as 4023:22 or 192.0.2.1:8080:80/udp"
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9_.@-]{0,14}", re.ASCII)
@@ -26,7 +28,7 @@ _HOST_AND_GUEST = 2  # parts between the colons
 class Short:
     """A forward in short form; `listen` None is any address of the host. `str()` gives the text that parses to it."""
 
-    listen: IPv4Address | IPv6Address | None
+    listen: Listen | None
     ports: PortRange
     to: PortRange
     protocol: Protocols
@@ -35,7 +37,7 @@ class Short:
         listen = "" if self.listen is None else f"{self.listen}:"
         if isinstance(self.listen, IPv6Address):
             listen = f"[{self.listen}]:"
-        to = "" if self.to == self.ports else f":{self.to}"
+        to = "" if self.to == self.ports and not isinstance(self.listen, str) else f":{self.to}"
         protocol = "" if self.protocol == "tcp" else f"/{self.protocol}"
         return f"{listen}{self.ports}{to}{protocol}"
 
@@ -49,6 +51,10 @@ def parse(text: str) -> Short:
     listen, ports = _split_listen(ends)
     if not ports or len(ports) > _HOST_AND_GUEST or not all(ports):
         raise WrongError(f'"{text}" is not a forward', _HOW)
+    if len(ports) > 1 and _LINK.fullmatch(ports[0]):
+        # Not read as a NIC: service names belong to the machine that this is read on.
+        todo = f"write a number such as 8080; behind a NIC both ports stand, {ports[0]}:8080:80"
+        raise WrongError(f'"{ports[0]}" is not a port', todo)
     host = parse_ports(ports[0])
     guest = parse_ports(ports[-1])
     same_length(host, guest)
@@ -66,12 +72,12 @@ def parse_protocol(text: str) -> Protocols:
     raise WrongError(f'"{text}" is not a protocol that can be forwarded', todo)
 
 
-def parse_listen(text: str) -> IPv4Address | IPv6Address:
-    """One address of the host to listen on. Raises WrongError, also for those a forward cannot listen on."""
+def parse_listen(text: str) -> Listen:
+    """One address of the host to listen on, or a NIC. Raises WrongError, also for those a forward cannot listen on."""
     if _LINK.fullmatch(text):
-        raise WrongError(
-            f"listen on the NIC {text} is not there yet in this version", "write an address of the host, or any"
-        )
+        if text == "lo":
+            raise WrongError("lo is the host's loopback", "listen on a NIC that others reach, or on any")
+        return text
     address = parse_ip6(text) if ":" in text else parse_ip4(text)
     if address.is_unspecified:
         raise WrongError(
@@ -86,6 +92,13 @@ def parse_listen(text: str) -> IPv4Address | IPv6Address:
         kind = "multicast" if address.is_multicast else "link-local"
         raise WrongError(f"{address} is a {kind} address", "listen on one that others can reach")
     return address
+
+
+def joined(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    """The same networks without those that others of them hold; IPv4 first. nft refuses overlapping ones."""
+    v4 = [one for one in sources if isinstance(one, IPv4Network)]
+    v6 = [one for one in sources if isinstance(one, IPv6Network)]
+    return (*collapse_addresses(v4), *collapse_addresses(v6))
 
 
 def same_length(host: PortRange, guest: PortRange) -> None:

@@ -5,17 +5,19 @@ A model judges its own values only. Rules between values are in `check`, so that
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core.core_schema import CoreSchema
 
 from guestnet.spec import forwards, values
+from guestnet.spec.forwards import Listen, Source
 from guestnet.spec.values import refusal
 from guestnet.words.ports import PortRange
 from guestnet.words.problems import WrongError
 
+EVERYBODY: dict[int, Source] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 CONFIG = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -89,13 +91,14 @@ class Network(BaseModel):
 
 
 class Forward(BaseModel):
-    """A forward in either form; `listen` () is any. `to` is as long as `ports`."""
+    """A forward in either form; `listen` () is any, `sources` (`from:`) () is everybody. `to` is as long as `ports`."""
 
     model_config = CONFIG
     ports: values.Ports
     to: values.Ports | None = None
     protocol: values.Protocols = "tcp"
     listen: values.Listen = ()
+    sources: Annotated[values.Sources, Field(alias="from")] = ()
     family: values.Family = "both"
     network: values.NetworkName | None = None
     enabled: values.Flag = True
@@ -120,17 +123,28 @@ class Forward(BaseModel):
         except WrongError as error:
             raise refusal(error.what, error.todo) from None
         for address in self.listen:
-            if self.family not in ("both", f"ipv{address.version}"):
+            if not isinstance(address, str) and self.family not in ("both", f"ipv{address.version}"):
                 todo = f"leave family out, or write ipv{address.version}"
                 raise refusal(f"family {self.family} does not fit in with listen {address}", todo)
+            if not isinstance(address, str) and not self.admitted(address.version):
+                what = f"nobody in from can reach {address}: no network of IPv{address.version} is in it"
+                raise refusal(what, "add one, or listen on an address of the other family")
+        if self.family != "both" and not self.admitted(int(self.family[-1])):
+            raise refusal(f"family {self.family} and no such network in from", f"add one of IPv{self.family[-1]}")
         return self
+
+    def admitted(self, version: int) -> tuple[Source, ...]:
+        """Who may connect by this family, 4 or 6; everybody is 0.0.0.0/0 or ::/0."""
+        if not self.sources:
+            return (EVERYBODY[version],)
+        return tuple(source for source in self.sources if source.version == version)
 
     @property
     def target(self) -> PortRange:
         return self.to or self.ports
 
     @property
-    def listeners(self) -> tuple[IPv4Address | IPv6Address | None, ...]:
+    def listeners(self) -> tuple[Listen | None, ...]:
         return self.listen or (None,)
 
     @classmethod

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
+from itertools import product
 from random import Random
 
 from guestnet.spec import choose, forwards, models, world
@@ -179,15 +180,15 @@ def _guest(name: str, guest: models.Guest, v4: Addresses4, v6: Addresses6, macs:
 
 
 def _forwards(forward: models.Forward, nics: tuple[world.Nic, ...]) -> list[world.Forward]:
-    """One a protocol, listen address and family: both families that the guest has, unless the file chooses one."""
+    """One a protocol, listener, source and family: both families that the guest has, unless the file chooses one."""
     nic = next((nic for nic in nics if forward.network in (None, nic.network)), None)
     found: list[world.Forward] = []
     for listen in forward.listeners:
         for target in (nic.ipv4, nic.ipv6) if nic else ():
-            wanted = f"ipv{listen.version}" if listen else forward.family
+            wanted = forward.family if listen is None or isinstance(listen, str) else f"ipv{listen.version}"
             if nic is None or target is None or wanted not in ("both", f"ipv{target.version}"):
                 continue
-            for protocol in forwards.protocols(forward.protocol):
+            for protocol, source in product(forwards.protocols(forward.protocol), forward.admitted(target.version)):
                 found.append(
                     world.Forward(
                         protocol=protocol,
@@ -197,12 +198,13 @@ def _forwards(forward: models.Forward, nics: tuple[world.Nic, ...]) -> list[worl
                         target=target,
                         network=nic.network,
                         description=forward.description,
+                        source=None if source in models.EVERYBODY.values() else source,
                     )
                 )
     return found
 
 
-def _order(forward: world.Forward) -> tuple[int, int, str, int, str]:
+def _order(forward: world.Forward) -> tuple[int, int, str, int, str, str]:
     """By port, whatever the order of the file."""
     return (
         forward.ports.first,
@@ -210,6 +212,7 @@ def _order(forward: world.Forward) -> tuple[int, int, str, int, str]:
         forward.protocol,
         forward.target.version,
         str(forward.listen or ""),
+        str(forward.source or ""),
     )
 
 

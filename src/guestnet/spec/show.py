@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from guestnet.spec import forwards, models, world
 from guestnet.spec.document import core_scalar
+from guestnet.words.addresses import network_text
 from guestnet.words.ports import PortRange
 
 Value = str | int | bool | list["Value"] | dict[str, "Value"]
@@ -77,6 +78,8 @@ def _forward(forward: models.Forward) -> Value:
     more: dict[str, Value] = {}
     if forward.family != "both":
         more["family"] = forward.family
+    if forward.sources:
+        more["from"] = [network_text(source) for source in forward.sources]
     if forward.network is not None:
         more["network"] = forward.network
     if not forward.enabled:

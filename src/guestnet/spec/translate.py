@@ -15,10 +15,7 @@ from guestnet.words.problems import Problem
 NOT_YET: dict[type[BaseModel], dict[str, str]] = {
     models.Network: dict.fromkeys(("guest_isolation", "egress", "inbound", "uplink"), "leave it out"),
     models.Guest: {"prefer_ipv6": "leave it out, and set /etc/gai.conf in the guest by hand"},
-    models.Forward: {
-        "from": "leave it out, and restrict the source in the guest",
-        "loopback": "leave it out: 127.0.0.1 of the host is not forwarded",
-    },
+    models.Forward: {"loopback": "leave it out: 127.0.0.1 of the host is not forwarded"},
 }
 _KINDS = {"dict": "a mapping", "model": "a mapping", "list": "a list", "tuple": "a list"}
 _LISTS = ("forwards", "nics", "ranges")
@@ -96,7 +93,7 @@ def _unknown(path: Path, loaded: Loaded) -> Problem:
     place = loaded.key(path)
     if key in NOT_YET.get(model, {}):
         return Problem(f"{key} is not there yet in this version", NOT_YET[model][key], place)
-    known = list(model.model_fields)
+    known = [field.alias or name for name, field in model.model_fields.items()]
     return Problem(f'unknown key "{key}" in {where(path[:-1])}', did_you_mean(key, known), place)
 
 

@@ -120,22 +120,30 @@ def _known(word: str, *known: str) -> str:
     return word
 
 
-def listen(value: Any) -> tuple[IPv4Address | IPv6Address, ...]:
-    """`any`, an address or a list of addresses; any is the empty tuple."""
+def _listeners(value: Any) -> Any:
+    """`any`, an address or NIC, or a list of them; any is the empty tuple."""
     if value == "any":
         return ()
     items = value if isinstance(value, list) else [value]
-    try:
-        if not items:
-            raise WrongError("listen is an empty list", "write any, or an address")
-        if "any" in items:
-            raise WrongError("any holds every address already", "write any alone")
-        found = tuple(forwards.parse_listen(as_text(item, "192.0.2.1").strip("[]")) for item in items)
-        if len(set(found)) < len(found):
-            raise WrongError("an address stands twice in listen", "write it once")
-    except WrongError as error:
-        raise refusal(error.what, error.todo) from None
+    if not items:
+        raise refusal("listen is an empty list", "write any, an address or a NIC")
+    if "any" in items:
+        raise refusal("any holds every address already", "write any alone")
+    return items
+
+
+def _once(found: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(found)) < len(found):
+        raise refusal("the same stands twice in listen", "write it once")
     return found
+
+
+def _sources(value: Any) -> Any:
+    """A network or address, or a list of them."""
+    items = value if isinstance(value, list) else [value]
+    if not items:
+        raise refusal("from is an empty list", "write who may connect; enabled: false turns the forward off")
+    return items
 
 
 def _bool(value: Any) -> bool:
@@ -193,7 +201,19 @@ Bridge = Annotated[
 ]
 Domain = Annotated[str, PlainValidator(_from_text(names.domain_name, "lab.internal")), _schema(".+", "a DNS domain")]
 Ports = Annotated[ports.PortRange, PlainValidator(_from_text(ports.parse_ports, "8080")), _PORTS_SCHEMA]
-Listen = Annotated[tuple[IPv4Address | IPv6Address, ...], PlainValidator(listen), WithJsonSchema(_ONE_OR_MORE)]
+_Listener = Annotated[
+    forwards.Listen, PlainValidator(_from_text(lambda t: forwards.parse_listen(t.strip("[]")), "192.0.2.1"))
+]
+Listen = Annotated[
+    tuple[_Listener, ...], BeforeValidator(_listeners), AfterValidator(_once), WithJsonSchema(_ONE_OR_MORE)
+]
+_Source = Annotated[forwards.Source, PlainValidator(_from_text(addresses.parse_network, "198.51.100.0/24"))]
+Sources = Annotated[
+    tuple[_Source, ...],
+    BeforeValidator(_sources),
+    AfterValidator(forwards.joined),
+    WithJsonSchema(_ONE_OR_MORE),
+]
 Words = Annotated[str, PlainValidator(_from_text(_words, '"render farm"')), WithJsonSchema({"type": "string"})]
 Lease = Annotated[
     int,

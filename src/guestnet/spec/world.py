@@ -6,7 +6,7 @@ Frozen, standard library only, and complete: the compilers need nothing else. Ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal
 
 from guestnet.words.ports import PortRange, Protocol
@@ -63,15 +63,20 @@ class Nic:
 
 @dataclass(frozen=True)
 class Forward:
-    """One protocol, one family, one listen address (None: any of the host's); equal lengths of `ports` and `to`."""
+    """One protocol, one family; equal lengths of `ports` and `to`.
+
+    listen: an address of the host, the name of a NIC (what comes in through it to an address of its own), or None: any
+    address of the host. source: who may connect, None: everybody.
+    """
 
     protocol: Protocol
-    listen: IPv4Address | IPv6Address | None
+    listen: IPv4Address | IPv6Address | str | None
     ports: PortRange  # on the host
     to: PortRange  # on the guest
     target: IPv4Address | IPv6Address  # the guest's; its version is the forward's family
     network: str
     description: str = ""
+    source: IPv4Network | IPv6Network | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_network
 
 from guestnet.words.problems import WrongError
 
@@ -55,6 +55,25 @@ def parse_cidr6(text: str) -> IPv6Interface:
     return IPv6Interface((parse_ip6(address), prefix))
 
 
+def parse_network(text: str) -> IPv4Network | IPv6Network:
+    """`198.51.100.0/24`, or one address: who is meant, of either family."""
+    parse, longest = (parse_ip6, 128) if ":" in text else (parse_ip4, 32)
+    address, slash, prefix = text.partition("/")
+    start = parse(address)
+    if not slash:
+        return ip_network(start)
+    length = _prefix_length(prefix, longest, "24" if longest < HOST_BITS6 else "64")
+    network = ip_network((start, length), strict=False)
+    if network.network_address != start:
+        raise WrongError(f"{text} has bits set behind its prefix", f"write {network}, or {start} for that one alone")
+    return network
+
+
+def network_text(network: IPv4Network | IPv6Network) -> str:
+    """As `parse_network` takes it, and as nft prints it: one address without a prefix."""
+    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
+
+
 def in_prefix(part: IPv6Address, subnet: IPv6Interface) -> IPv6Address:
     """A host part such as ::10 as an address in the host's /64; a whole address as it is."""
     if int(part) >> HOST_BITS6:
@@ -68,9 +87,13 @@ def _split_cidr(text: str, longest: int, usual: str) -> tuple[str, int]:
         if _is_ip4(address) or _is_ip6(address):
             raise WrongError(f"{text} has no prefix length", f"write {text}/{usual}")
         return address, longest  # the address is wrong already: its own message says how
-    if not (prefix.isascii() and prefix.isdigit() and len(prefix) < len("1000") and int(prefix) <= longest):
-        raise WrongError(f'"/{prefix}" is not a prefix length', f"write a number up to {longest} such as /{usual}")
-    return address, int(prefix)
+    return address, _prefix_length(prefix, longest, usual)
+
+
+def _prefix_length(text: str, longest: int, usual: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < len("1000") and int(text) <= longest):
+        raise WrongError(f'"/{text}" is not a prefix length', f"write a number up to {longest} such as /{usual}")
+    return int(text)
 
 
 def _is_ip4(text: str) -> bool:
