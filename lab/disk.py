@@ -1,7 +1,7 @@
 """A host's disk: the directory that outlives its reboots, and how it is mounted.
 
-/etc and /var/lib are overlays over the machine's own, /var/log and /var/cache are private; /run and /dev are new at
-each boot. The machine's own libvirt configuration, sysctls, and guestnet's files are hidden.
+/etc, /var/lib and /usr/local are overlays over the machine's own, /var/log and /var/cache are private; /run and /dev
+are new at each boot. The machine's own libvirt configuration, sysctls, and guestnet's files are hidden.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Disk:
     def mount(self) -> str:
         """The shell script that mounts it in a new mount namespace."""
         lines = []
-        for part in ("/etc", "/var/lib"):
+        for part in ("/etc", "/var/lib", "/usr/local"):
             upper, work = self._part(part, "upper"), self._part(part, "work")
             lines.append(f"mount -t overlay -o lowerdir={part},upperdir={upper},workdir={work} overlay {part}")
         lines += [f"mount --bind {self._part(part, 'own')} {part}" for part in ("/var/log", "/var/cache")]

@@ -91,3 +91,14 @@ def test_only_running_guests_have_forwards_in_force() -> None:
 def test_an_empty_world_has_nothing_but_its_memory() -> None:
     state, _ = desired_state(EMPTY, FACTS, Memory(), "hook")
     assert [key.kind for key in state] == ["memory"]
+
+
+def test_hooks_and_unit_come_with_the_first_network_and_stay_without() -> None:
+    def standing(world: World, facts: Facts) -> list[str]:
+        return [key.kind for key in desired_state(world, facts, Memory(), "hook")[0] if key.kind in ("hook", "unit")]
+
+    booted = replace(FACTS, systemd=True)
+    assert standing(WORLD, FACTS) == ["hook", "hook"]
+    assert standing(WORLD, booted) == ["hook", "hook", "unit"]
+    assert standing(EMPTY, booted) == []
+    assert standing(EMPTY, replace(booted, installed=True)) == ["hook", "hook", "unit"]

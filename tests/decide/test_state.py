@@ -13,11 +13,13 @@ from guestnet.decide.state import (
     File,
     Folder,
     Key,
+    Link,
     Network,
     Setting,
     State,
     Table,
     Thing,
+    Unit,
     compare,
     from_data,
     to_data,
@@ -31,6 +33,8 @@ things: dict[type[Thing], st.SearchStrategy[Thing]] = {
     Table: st.builds(Table, text, st.lists(st.tuples(text, st.lists(text).map(tuple))).map(tuple)),
     Network: st.builds(Network, text, st.none() | text, st.booleans(), st.lists(text).map(tuple)),
     Admit: st.builds(Admit),
+    Unit: st.builds(Unit, text, st.booleans(), st.booleans()),
+    Link: st.builds(Link, text),
 }
 keys = st.builds(Key, st.sampled_from(list(KINDS)), text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from random import Random
 
 import pytest
@@ -50,7 +50,49 @@ def test_again_changes_nothing(resolved: Resolve) -> None:
 def test_what_runs_already_is_no_obstacle_to_itself(resolved: Resolve) -> None:
     world, memory = resolved(TWO)
     own = tuple(network.v4.host.network for network in world.networks if network.v4)
-    assert resolved(TWO, memory, Taken((*own, IPv4Network("0.0.0.0/0")), frozenset({"virbr0", "virbr1"})))[0] == world
+    bridges, there = frozenset({"virbr0", "virbr1"}), frozenset({"a", "b"})
+    assert resolved(TWO, memory, Taken((*own, IPv4Network("0.0.0.0/0")), bridges, there))[0] == world
+
+
+def test_what_others_took_meanwhile_moves_only_a_network_that_is_not_there(resolved: Resolve) -> None:
+    world, memory = resolved(TWO)
+    sides = [side.host.network for side in (world.networks[0].v4, world.networks[0].v6) if side]
+    a, b = resolved(TWO, memory, Taken(tuple(sides), there=frozenset({"b"})))[0].networks
+    assert a.v4
+    assert a.v6
+    assert str(a.v4.host) == "192.168.102.1/24"
+    assert a.v6.host.network not in sides
+    assert b == world.networks[1]
+    assert resolved(TWO, memory, Taken(tuple(sides), there=frozenset({"a", "b"})))[0] == world
+
+
+@pytest.mark.parametrize(
+    ("route", "counts"),
+    [
+        ("0.0.0.0/0", False),
+        ("128.0.0.0/1", False),
+        ("192.0.0.0/2", False),  # a VPN that writes the default as four
+        ("192.0.0.0/8", True),
+        ("192.168.0.0/16", True),
+        ("192.168.100.7/32", True),
+        ("fc00::/7", False),  # unreachable on many hosts
+        ("fd00::/8", False),
+    ],
+)
+def test_routes_that_are_as_good_as_a_default_do_not_count(resolved: Resolve, route: str, counts: bool) -> None:
+    before, _ = resolved("networks: {a: {mode: nat}}")
+    after, _ = resolved("networks: {a: {mode: nat}}", taken=Taken((ip_network(route),)))
+    assert (after != before) == counts
+
+
+def test_an_auto_64_keeps_clear_of_routes_too(resolved: Resolve) -> None:
+    world, memory = resolved("networks: {a: {mode: nat}}")
+    assert world.networks[0].v6
+    assert memory.ula
+    inside = IPv6Network((int(memory.ula.network_address), 62))  # ids 0 to 3
+    moved, _ = resolved("networks: {a: {mode: nat}}", Memory(ula=memory.ula), Taken((inside,)))
+    assert moved.networks[0].v6
+    assert int(moved.networks[0].v6.host.network.network_address) - int(memory.ula.network_address) == 4 << 64
 
 
 def test_nothing_that_others_have_is_taken(resolved: Resolve) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
+from guestnet.compile import dhcp
 from guestnet.decide.desired import MEMORY, desired_state
+from guestnet.decide.facts import Facts
+from guestnet.decide.notices import taken_over
 from guestnet.decide.plan import Plan, make_plan
-from guestnet.decide.state import File, Key, State
-from guestnet.host import files
+from guestnet.decide.state import File, State
+from guestnet.host import files, listeners
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.observe import normal_form, observe
 from guestnet.spec.memory import Memory, from_text
 from guestnet.spec.models import Spec
-from guestnet.spec.resolve import Taken, resolve
+from guestnet.spec.resolve import Macs, Taken, resolve
 from guestnet.words.problems import GuestnetError
 
 
@@ -48,15 +51,37 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     facts = read_facts(libvirt, remembered)
     foreign = frozenset(network.bridge for network in facts.networks)
     mine = {network.bridge for network in remembered.networks.values()}
-    taken = Taken(tuple(subnet for _, subnet in facts.subnets), (facts.bridges - mine) | foreign)
-    macs = {domain.name: tuple((nic.network, nic.mac) for nic in domain.nics) for domain in facts.domains}
-    world, remembered = resolve(wish.spec or Spec(), remembered, random=chance(), taken=taken, macs=macs)
+    subnets = [subnet for _, subnet in facts.subnets] + [route.subnet for route in facts.routes]
+    subnets += [subnet for network in facts.networks for subnet in network.subnets]
+    taken = Taken(tuple(subnets), (facts.links - mine) | foreign, facts.own)
+    spec = wish.spec or Spec()
+    world, remembered = resolve(spec, remembered, random=chance(), taken=taken, macs=_macs(spec, facts))
+    facts = replace(facts, programs=listeners.programs({served.inode for served, _ in taken_over(world, facts)}))
     desired, remembered = desired_state(world, facts, remembered, hook_text())
     if wish.spec is None:
-        desired = {key: thing for key, thing in desired.items() if key != Key("memory", MEMORY)}
+        desired = {key: thing for key, thing in desired.items() if key.kind not in ("memory", "hook", "unit")}
     desired = normal_form(desired)
     live = observe(libvirt, desired)
     return Seen(make_plan(world, facts, live, desired), live, remembered)
+
+
+def _macs(spec: Spec, facts: Facts) -> Macs:
+    """By guest the (network, MAC) of its NICs as libvirt has them. A guest that libvirt does not have keeps the MAC of
+    its reservation, so that a domain that was only renamed keeps its address and is known again; unless a guest of the
+    file has that MAC by now."""
+    found = {domain.name: tuple((nic.network, nic.mac) for nic in domain.nics) for domain in facts.domains}
+    used = {mac for name in spec.guests for _, mac in found.get(name, ())}
+    used |= {nic.mac for guest in spec.guests.values() for nic in guest.all_nics if nic.mac}
+    for name, guest in spec.guests.items():
+        if name not in found:
+            reserved = [(nic.network, _reserved(nic.network, name)) for nic in guest.all_nics]
+            found[name] = tuple((network, mac) for network, mac in reserved if mac and mac not in used)
+    return found
+
+
+def _reserved(network: str, guest: str) -> str | None:
+    file = files.read(f"{dhcp.hosts_folder(network)}/{dhcp.file_name(guest)}")
+    return dhcp.mac_of(file.text) if file else None
 
 
 def read_memory() -> Memory:

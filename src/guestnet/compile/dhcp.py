@@ -10,6 +10,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 FOLDERS = "/var/lib/libvirt/dnsmasq/guestnet-"  # beside libvirt's own: dnsmasq may read there
@@ -26,6 +27,12 @@ def line(mac: str, ipv4: IPv4Address | None, ipv6: IPv6Address | None, name: str
     """`52:54:00:12:34:56,192.168.122.10,[fd00::10],web1` and a newline; a name that is no DNS label is left out."""
     parts = [mac, str(ipv4) if ipv4 else "", f"[{ipv6}]" if ipv6 else "", name if _LABEL.fullmatch(name) else ""]
     return ",".join(part for part in parts if part) + "\n"
+
+
+def mac_of(text: str) -> str | None:
+    """The MAC of a line that `line` made; None for another's text."""
+    mac = text.partition(",")[0]
+    return mac if _MAC.fullmatch(mac) else None
 
 
 def file_name(name: str) -> str:

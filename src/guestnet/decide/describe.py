@@ -11,7 +11,7 @@ from guestnet.compile import dhcp, hookdata, netxml
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
 from guestnet.decide.plan import Plan, cut_off
-from guestnet.decide.state import Change, File, Network, Setting, Table
+from guestnet.decide.state import Change, File, Network, Setting, Table, Unit
 from guestnet.spec import world
 
 _FAMILY = {4: "IPv4", 6: "IPv6"}
@@ -72,6 +72,9 @@ def step(change: Change) -> str:
         "setting": f"{_dotted(name)} = {value}",
         "table": f"firewall table inet guestnet {verb}",
         "admit": f"admit rule in {name} FORWARD {verb}",
+        "unit": f"{name} {'removed' if change.after is None else 'enabled and started'}",
+        "completion": f"completion {name} {verb}",
+        "link": f"link {name} {verb}",
     }
     return words.get(kind, f"{name} {verb}")
 
@@ -121,9 +124,18 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         "table": "firewall table inet guestnet",
         "admit": f"admit rule in {name} FORWARD",
         "hook": f"hook {name}",
+        "unit": f"{name}, {_unit(change)}",
         "sysctl.d": f"{name}, for the next boot",
     }
     return [(f"{sign} {words.get(kind, name)}", "")]
+
+
+def _unit(change: Change) -> str:
+    """What there is to say of the unit: what it is for, unless only its being enabled or active changes."""
+    before, after = change.before, change.after
+    if isinstance(before, Unit) and isinstance(after, Unit) and before.text == after.text:
+        return "enabled and started" if not before.enabled else "started"
+    return "restores rules at boot and after reloads of other firewalls"
 
 
 def _dotted(key: str) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
-from guestnet.compile import dhcp, hookdata, netxml, ruleset, sysctl
+from guestnet.compile import dhcp, hookdata, netxml, ruleset, sysctl, unit
 from guestnet.decide.facts import Facts
-from guestnet.decide.state import Admit, File, Folder, Key, Network, Setting, State, Table, Thing
+from guestnet.decide.state import Admit, File, Folder, Key, Network, Setting, State, Table, Thing, Unit
 from guestnet.spec.memory import Memory, to_text
 from guestnet.spec.world import Forward, Guest, World
 
@@ -57,10 +57,12 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str) -> tupl
     memory = replace(memory, sysctls=kept | before)
     state: dict[Key, Thing] = {Key("memory", MEMORY): File(to_text(memory))}
     if world.networks:
-        state |= _files(world, wanted, hook)
+        state |= _files(world, wanted)
         state[Key("table", "guestnet")] = Table(ruleset.table(world), running_elements(world.guests, facts))
         for program in ("iptables", "ip6tables"):
             state[Key("admit", program)] = Admit()
+    if world.networks or facts.installed:
+        state |= standing(hook, systemd=facts.systemd)
     state |= {Key("setting", key): Setting(value) for key, value in (wanted | given_back).items()}
     for network in world.networks:
         xml = netxml.canonical(netxml.network_xml(network))
@@ -79,7 +81,17 @@ def _given_back(wanted: Mapping[str, str], facts: Facts, memory: Memory) -> dict
     return {key: memory.sysctls[key] for key in sorted(keys, key=lambda key: key not in FORWARDING)}
 
 
-def _files(world: World, wanted: Mapping[str, str], hook: str) -> dict[Key, Thing]:
+def standing(hook: str, *, systemd: bool) -> dict[Key, Thing]:
+    """What belongs to the host, not to the file's networks: the hooks, and the unit where systemd runs. It comes with
+    `guestnet setup` or the first network, and stays without networks, until `guestnet setup --remove` or destroy:
+    otherwise libvirt would have to be restarted again for the next first network."""
+    state: dict[Key, Thing] = {Key("hook", path): File(hook, 0o755) for path in HOOKS}
+    if systemd:
+        state[Key("unit", unit.NAME)] = Unit(unit.text(HOOKS[0]))
+    return state
+
+
+def _files(world: World, wanted: Mapping[str, str]) -> dict[Key, Thing]:
     state: dict[Key, Thing] = {}
     if wanted:
         state[Key("sysctl.d", sysctl.FILE)] = File(sysctl.conf(wanted))
@@ -93,8 +105,6 @@ def _files(world: World, wanted: Mapping[str, str], hook: str) -> dict[Key, Thin
             if nic.mac and (nic.ipv4 or nic.ipv6):
                 path = f"{dhcp.hosts_folder(nic.network)}/{name}"
                 state[Key("reservation", path)] = File(dhcp.line(nic.mac, nic.ipv4, nic.ipv6, guest.name))
-    for path in HOOKS:
-        state[Key("hook", path)] = File(hook, 0o755)
     return state
 
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
+from guestnet.spec.choose import Subnet
 from guestnet.words.ports import Protocol
 
 
 @dataclass(frozen=True)
 class DomainNic:
-    network: str
+    network: str  # the libvirt network, "" when it is on none
     mac: str
+    bridge: str = ""  # the bridge of the host, where it names that instead of a network
 
 
 @dataclass(frozen=True)
 class Domain:
     name: str
     running: bool
-    nics: tuple[DomainNic, ...]  # those on libvirt networks, in the order of the XML
+    nics: tuple[DomainNic, ...]  # in the order of the XML
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,38 @@ class ForeignNetwork:
     name: str
     bridge: str
     forwards: bool  # runs, and needs the host to forward
+    running: bool = True
+    autostart: bool = False
+    subnets: tuple[Subnet, ...] = ()  # of its definition: its addresses and static routes
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the host, of any table, that is none of ours; default, loopback, link-local, multicast left out."""
+
+    subnet: Subnet
+    kind: str = "unicast"  # or local (delivered to the host itself), blackhole, unreachable, prohibit
+    link: str = ""
+    gateway: str = ""
+    table: int = 254  # main
+    first: bool = False  # a rule without conditions asks its table before main: it wins over longer prefixes there
+
+    def __str__(self) -> str:
+        """`route 10.0.0.0/8 via 203.0.113.1 on up0`, `unreachable route 10.9.0.0/24 in table 52`."""
+        parts = [] if self.kind == "unicast" else [self.kind]
+        parts.append(f"route {self.subnet}")
+        parts += [f"{word} {value}" for word, value in (("via", self.gateway), ("on", self.link)) if value]
+        return " ".join(parts + ([] if self.table in (254, 255) else [f"in table {self.table}"]))
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket on which a process of the host serves; `address` is 0.0.0.0 or :: for every one of the host's."""
+
+    protocol: Protocol
+    address: IPv4Address | IPv6Address
+    port: int
+    inode: int  # names the socket
 
 
 @dataclass(frozen=True)
@@ -57,10 +91,17 @@ class Facts:
     uplinks: tuple[Uplink, ...] = ()
     learning: tuple[str, ...] = ()  # NICs with a route or address from router advertisements that the kernel handles
     networks: tuple[ForeignNetwork, ...] = ()
-    bridges: frozenset[str] = frozenset()  # names of links that are not ours
-    subnets: tuple[tuple[str, IPv4Network | IPv6Network], ...] = ()  # connected, on links not ours: (link, subnet)
+    links: frozenset[str] = frozenset()  # names of all links
+    subnets: tuple[tuple[str, Subnet], ...] = ()  # connected, on links not ours: (link, subnet)
+    routes: tuple[Route, ...] = ()
+    # (link, address) of every link, ours too, in the kernel's order; without loopback and link-local ones
+    addresses: tuple[tuple[str, IPv4Interface | IPv6Interface], ...] = ()
+    own: frozenset[str] = frozenset()  # networks of ours that libvirt has
     settings: dict[str, str] = field(default_factory=dict)  # sysctl key with slashes -> value now
     foreign_table: bool = False  # a table inet guestnet without our mark
     libvirt_rules: bool = True  # libvirt's own firewall rules are there, or no network of ours runs
-    listening: frozenset[tuple[Protocol, int]] = frozenset()  # ports that processes of the host serve to the outside
+    listening: tuple[Listener, ...] = ()  # of the host's own processes
+    programs: dict[int, str] = field(default_factory=dict)  # inode of a listener -> `sshd (pid 812)`, where it matters
+    systemd: bool = False  # it booted the host and runs
+    installed: bool = False  # hooks or unit of ours are there
     hooks_loaded: bool = False  # libvirt saw a hook of both kinds when it started, so it will call ours

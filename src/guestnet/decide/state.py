@@ -62,7 +62,24 @@ class Admit:
     """Our admit rule in a foreign chain, by the program that owns the chain: iptables or ip6tables."""
 
 
-Thing = Folder | File | Setting | Table | Network | Admit
+@dataclass(frozen=True)
+class Unit:
+    """Our systemd unit, by name: its file, whether it is enabled, and whether it is active, without which it hears
+    nothing of other units' reloads."""
+
+    text: str
+    enabled: bool = True
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link of ours, by path."""
+
+    target: str
+
+
+Thing = Folder | File | Setting | Table | Network | Admit | Unit | Link
 State = Mapping[Key, Thing]
 
 # The order in which things come to be; they go in the reverse order. A kind's reason stands beside it.
@@ -77,6 +94,9 @@ KINDS: dict[str, type[Thing]] = {
     "table": Table,  # before the networks: no guest runs without isolation
     "network": Network,
     "admit": Admit,  # after the networks: libvirt makes the chains when the first one starts
+    "unit": Unit,  # last, and so the first to go: its start puts rules in, which only the steps before can take back
+    "link": Link,  # this and the next are of `guestnet setup` alone
+    "completion": File,
 }
 
 

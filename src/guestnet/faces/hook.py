@@ -9,6 +9,9 @@ why in /var/log/guestnet/hook.log. It prints nothing: for `migrate` and `restore
 Python's flags: -I and -E keep the environment and the folder out of it, -S skips site, which costs a third of the
 start, -Xutf8 reads names as libvirt writes them whatever the locale.
 
+guestnet.service runs it too, as 50-guestnet - rules: everything is put in anew. Only then a failure is an exit code of
+1, with the reason on standard error, for `systemctl status`. libvirt has no operation of that name.
+
 It stands alone: standard library only, and few modules of it, because each guest's start waits for their import. It
 never calls libvirt, which would wait for the hook for ever. All it needs was prepared by `guestnet apply`:
 
@@ -38,6 +41,7 @@ MAPS = tuple(f"{kind}{some}{family}" for kind in ("on", "nic", "any") for some i
 TABLE = "inet guestnet"
 ADMIT = ("-m", "conntrack", "--ctstate", "DNAT", "-m", "connmark", "--mark", "0x2000/0x2000", "-j", "ACCEPT")
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+RULES = "rules"  # the operation that is not libvirt's but guestnet.service's
 SECONDS = 10  # a guest's start waits no longer than this
 LOG_BYTES = 262144
 NIC_PARTS = {"source": "network", "mac": "address", "target": "dev"}  # element in an <interface> -> attribute
@@ -54,7 +58,9 @@ class HookError(Exception):
 def main(argv: list[str]) -> None:
     kind = "network" if "network.d" in argv[0] else "qemu"
     name, operation = [*argv, "", ""][1:3]
-    if kind == "network":
+    if operation == RULES:
+        with_lock({}, rules)
+    elif kind == "network":
         if operation == "started":
             with_lock({}, lambda: ensure({}))
             replug(name, sys.stdin.buffer.read())
@@ -95,21 +101,34 @@ def ensure(sure: dict[str, bool]) -> None:
         admit()
 
 
-def rebuild(sure: dict[str, bool]) -> None:
+def rules() -> None:
+    """Table, admit rules and forwards are there. Not asking first what is missing: another firewall may have emptied
+    chains or maps of a table that is still there."""
+    if os.access(f"{COMPILED}/table.nft", os.R_OK):
+        passed_over = rebuild({})
+        admit()
+        if passed_over:
+            raise HookError(f"the forwards of {', '.join(passed_over)} are not in force; run guestnet apply")
+
+
+def rebuild(sure: dict[str, bool]) -> list[str]:
     """The whole table in one transaction, with the forwards of all guests that run. `sure`: name -> whether it runs,
-    where libvirt's folder may not know it yet."""
+    where libvirt's folder may not know it yet. Returns the guests passed over because what is theirs can't be used."""
     with open(f"{COMPILED}/table.nft") as source:
         text = source.read()
     running = {file[:-4] for file in os.listdir(RUNNING) if file.endswith(".xml")} if os.path.isdir(RUNNING) else set()
     for name, runs in sure.items():
         running.add(name) if runs else running.discard(name)
+    passed_over = []
     for name in sorted(running):
         try:
             text += add(elements(name))
         except (HookError, OSError, ValueError) as trouble:  # one guest's trouble is not the others'
             log(trouble)
-    if not nft(text):
+            passed_over.append(name)
+    if not nft(text, quiet=False):
         raise HookError("the firewall table could not be put back")
+    return passed_over
 
 
 def admit() -> None:
@@ -261,10 +280,10 @@ def encoded(name: str) -> str:
     return os.fsdecode(b"".join(parts))
 
 
-def nft(text: str) -> bool:
+def nft(text: str, quiet: bool = True) -> bool:
     """Whether nft took the text, in one transaction."""
     read_end, write_end = os.pipe()
-    pid = spawn(["nft", "-f", "-"], (read_end, write_end), quiet=True)
+    pid = spawn(["nft", "-f", "-"], (read_end, write_end), quiet=quiet)
     os.close(read_end)
     try:
         rest = text.encode()
@@ -294,8 +313,8 @@ def spawn(
     quiet: bool = False,
     out: tuple[int, int] | None = None,
 ) -> int:
-    """Starts a program. Its errors go into the log unless `quiet`. It reads from `pipe` and writes to `out`, each the
-    end for it and the end for us, or from and to nothing."""
+    """Starts a program. Its errors go into the log, or to the unit, unless `quiet`. It reads from `pipe` and writes to
+    `out`, each the end for it and the end for us, or from and to nothing."""
     actions: list[tuple[object, ...]] = []
     if out is None:
         actions.append((os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0))
@@ -303,7 +322,7 @@ def spawn(
         actions += [(os.POSIX_SPAWN_DUP2, out[0], 1), (os.POSIX_SPAWN_CLOSE, out[1])]
     if quiet:
         actions.append((os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0))
-    else:
+    elif not by_unit():
         os.makedirs(os.path.dirname(LOG), 0o750, exist_ok=True)
         actions.append((os.POSIX_SPAWN_OPEN, 2, LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640))
     if pipe is None:
@@ -347,6 +366,11 @@ def alive(pid: str) -> bool:
     return os.path.exists(f"/proc/{pid}")
 
 
+def by_unit() -> bool:
+    """guestnet.service runs this, not libvirt."""
+    return sys.argv[2:3] == [RULES]
+
+
 def log(text: object) -> None:
     import time
 
@@ -356,6 +380,8 @@ def log(text: object) -> None:
     with open(LOG, "a", errors="backslashreplace") as out:
         line = f"{' '.join(sys.argv[1:3])}: {text}".replace("\n", "\\n")  # a name must not forge a line
         out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+    if by_unit():
+        os.write(2, f"{line}\n".encode(errors="backslashreplace"))
 
 
 def too_long(_number: int, _frame: object) -> None:
@@ -364,17 +390,19 @@ def too_long(_number: int, _frame: object) -> None:
     try:
         log(f"not done within {SECONDS} s; given up. Run guestnet apply")
     finally:
-        os._exit(0)
+        os._exit(int(by_unit()))
 
 
 if __name__ == "__main__":
+    code = 0
     try:
         _signal.signal(14, too_long)  # SIGALRM
         _signal.alarm(SECONDS)
         main(sys.argv)
     except BaseException as error:
+        code = int(by_unit())
         try:
             log(f"{type(error).__name__}: {error}")
         except BaseException:
             pass
-    os._exit(0)
+    os._exit(code)

@@ -6,9 +6,10 @@ import os
 import socket
 from pathlib import Path
 
-from guestnet.decide.desired import FORWARDING, accept_ra
+from guestnet.compile import netxml
+from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra
 from guestnet.decide.facts import Facts
-from guestnet.host import firewall, listeners, netlink, sysctl
+from guestnet.host import firewall, listeners, netlink, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.memory import Memory
 
@@ -18,7 +19,9 @@ _HOOKS = Path("/etc/libvirt/hooks")
 
 def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
     ours, foreign = libvirt.networks()
-    bridges = {network.bridge for network in memory.networks.values() if network.bridge}
+    bridges = {netxml.bridge(xml) for network in ours.values() for xml in (network.xml, network.running) if xml}
+    addresses = netlink.addresses()
+    connected = dict.fromkeys((link, address.network) for link, address in addresses)
     uplinks = netlink.uplinks()
     learning = netlink.learning()
     keys = [*FORWARDING, *(accept_ra(nic) for nic in learning), *memory.sysctls]
@@ -31,17 +34,27 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         uplinks=uplinks,
         learning=learning,
         networks=foreign,
-        bridges=frozenset(netlink.links().values()),
-        subnets=tuple((link, subnet) for link, subnet in netlink.subnets() if not (ours and link in bridges)),
+        links=frozenset(netlink.links().values()),
+        subnets=tuple((link, subnet) for link, subnet in connected if link not in bridges),
+        # What a guest is the gateway to is no subnet of ours
+        routes=tuple(
+            route
+            for route in netlink.routes()
+            if (route.link, route.subnet) not in connected and (route.link not in bridges or route.gateway)
+        ),
+        addresses=addresses,
+        own=frozenset(ours),
         settings={key: value for key, value in values.items() if value is not None},
         foreign_table=firewall.foreign(firewall.listing()),
         libvirt_rules=not any(network.running for network in ours.values()) or firewall.libvirt_rules(),
         listening=listeners.listening(),
-        hooks_loaded=_hooks_loaded(),
+        systemd=systemd.booted(),
+        installed=systemd.installed() or any(Path(path).exists() for path in HOOKS),
+        hooks_loaded=hooks_loaded(),
     )
 
 
-def _hooks_loaded() -> bool:
+def hooks_loaded() -> bool:
     """libvirt looks for a hook, of each kind, only when it starts (libvirt 9.0, virhook.c: virHookInitialize)."""
     started = [os.stat(path).st_mtime for path in _DAEMON_PIDS if Path(path).exists()]  # noqa: PTH116
     if not started:

@@ -70,6 +70,17 @@ def remove(path: str) -> None:
         raise GuestnetError(f"{path} can't be removed: {error.strerror}", "see to it, then try again") from error
 
 
+def link(path: str, target: str) -> None:
+    """Makes a symbolic link, or turns one that is there; never replaces anything else."""
+    try:
+        _folders(Path(path).parent)
+        if Path(path).is_symlink():
+            Path(path).unlink()
+        Path(path).symlink_to(target)
+    except OSError as error:
+        raise GuestnetError(f"{path} can't be made: {error.strerror}", "see to it, then try again") from error
+
+
 def make_folder(path: str) -> None:
     try:
         _folders(Path(path))
@@ -121,8 +132,9 @@ def _folders(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Empty folders of ours go with their last file: the hook folders and what is compiled."""
-    while folder.name in {"qemu.d", "network.d", "guests", "compiled"}:
+    """Empty folders of ours go with their last file: of hooks, of what is compiled, of completions in /usr/local."""
+    shells = {"bash-completion", "completions", "zsh", "site-functions", "fish"}
+    while folder.name in {"qemu.d", "network.d", "guests", "compiled"} | shells:
         try:
             folder.rmdir()
         except OSError:

@@ -10,7 +10,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from types import TracebackType
 
 import libvirt
@@ -36,11 +36,15 @@ def _speaking(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Tap:
-    """A running guest's end of a NIC on the host."""
+    """A running guest's end of a NIC on the host; it is on a libvirt network, or in a bridge that its guest names."""
 
     domain: str
     network: str
+    bridge: str
     device: str
+
+    def belongs(self, network: str, bridge: str) -> bool:
+        return self.network == network or bool(bridge and self.bridge == bridge)
 
 
 class Libvirt:
@@ -87,7 +91,7 @@ class Libvirt:
                         texts = [netxml.canonical(xml) if xml else xml for xml in (stored, running)]
                         ours[net.name()] = Network(texts[0] or "", texts[1], _autostart(net))
                     else:
-                        foreign.append(_foreign(net.name(), running or stored, running is not None))
+                        foreign.append(_foreign(net, running or stored, running is not None))
         return ours, tuple(foreign)
 
     def domains(self) -> tuple[Domain, ...]:
@@ -95,8 +99,8 @@ class Libvirt:
         with _speaking("reading the guests"):
             for domain in self._link.listAllDomains():
                 with _gone_meanwhile():
-                    nics = [DomainNic(tap.network, mac) for tap, mac in _taps(domain)]
-                    found.append(Domain(domain.name(), bool(domain.isActive()), tuple(nics)))
+                    nics = tuple(nic for nic, _ in _nics(domain))
+                    found.append(Domain(domain.name(), bool(domain.isActive()), nics))
         return tuple(sorted(found, key=lambda domain: domain.name))
 
     def put_network(self, name: str, before: Network | None, after: Network | None) -> None:
@@ -144,16 +148,17 @@ class Libvirt:
             net.create()
         # net-destroy, by us or by hand, leaves running guests' taps without a bridge (libvirt 9.0).
         for tap in self.taps():
-            if tap.network == name:
+            if tap.belongs(name, net.bridgeName()):
                 with contextlib.suppress(ProgramError):  # the guest, and its tap, may go meanwhile
                     run("ip", "link", "set", tap.device, "master", net.bridgeName())
 
     def taps(self) -> tuple[Tap, ...]:
-        """The taps of running guests in libvirt networks."""
+        """The taps of running guests."""
         found: list[Tap] = []
         for domain in self._link.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
             with _gone_meanwhile():
-                found += [tap for tap, _ in _taps(domain) if tap.device]
+                name = domain.name()
+                found += [Tap(name, nic.network, nic.bridge, tap) for nic, tap in _nics(domain) if tap]
         return tuple(found)
 
     def leases(self, network: str) -> tuple[Lease, ...]:
@@ -165,16 +170,19 @@ class Libvirt:
             return tuple(Lease(network, lease["mac"].lower(), ip_address(lease["ipaddr"])) for lease in latest)
 
 
-def _taps(domain: libvirt.virDomain) -> list[tuple[Tap, str]]:
-    """(tap, MAC) of each NIC on a libvirt network, in the order of the XML; no device name while the guest is off."""
+def _nics(domain: libvirt.virDomain) -> list[tuple[DomainNic, str]]:
+    """(NIC, tap) of each NIC with a MAC, in the order of the XML; no tap while the guest is off."""
     root = ET.fromstring(domain.XMLDesc())  # noqa: S314  libvirt's own output
     found = []
     for nic in root.findall("devices/interface"):
-        source, mac, target = nic.find("source"), nic.find("mac"), nic.find("target")
-        if source is None or mac is None or not source.get("network"):
-            continue
-        device = target.get("dev", "") if target is not None else ""
-        found.append((Tap(domain.name(), source.get("network", ""), device), mac.get("address", "").lower()))
+        source, mac, target = (
+            {} if part is None else part.attrib for part in map(nic.find, ("source", "mac", "target"))
+        )
+        network = source.get("network", "")
+        # While it runs, the source of a NIC on a network names the bridge too.
+        bridge = "" if network else source.get("bridge", "")
+        if "address" in mac:
+            found.append((DomainNic(network, mac["address"].lower(), bridge), target.get("dev", "")))
     return found
 
 
@@ -192,8 +200,26 @@ def _autostart(net: libvirt.virNetwork) -> bool:
     return bool(net.isPersistent() and net.autostart())
 
 
-def _foreign(name: str, xml: str, active: bool) -> ForeignNetwork:
+def _foreign(net: libvirt.virNetwork, xml: str, running: bool) -> ForeignNetwork:
     root = ET.fromstring(xml)  # noqa: S314  libvirt's own output
     bridge, forward = root.find("bridge"), root.find("forward")
     mode = forward.get("mode", "nat") if forward is not None else ""
-    return ForeignNetwork(name, bridge.get("name", "") if bridge is not None else "", active and mode in _FORWARDING)
+    return ForeignNetwork(
+        name=net.name(),
+        bridge=bridge.get("name", "") if bridge is not None else "",
+        forwards=running and mode in _FORWARDING,
+        running=running,
+        autostart=_autostart(net),
+        subnets=tuple(_subnet(part) for part in root.iterfind("*") if part.tag in ("ip", "route")),
+    )
+
+
+def _subnet(part: ET.Element) -> IPv4Network | IPv6Network:
+    """Of an <ip> or a static <route>. Without a mask it is of the address's old class, or one IPv6 address
+    (virSocketAddrGetIPPrefix, libvirt 9.0)."""
+    address = ip_address(part.get("address", ""))
+    length = part.get("prefix") or part.get("netmask")
+    if length is None and isinstance(address, IPv4Address):
+        first = address.packed[0]
+        length = "8" if first < 128 else "16" if first < 192 else "24" if first < 224 else "32"  # noqa: PLR2004
+    return ip_network(f"{address}/{length or '128'}", strict=False)

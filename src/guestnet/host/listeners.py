@@ -1,10 +1,15 @@
-"""Reads which ports the host's own processes serve to the outside, from /proc/net. Changes nothing."""
+"""Reads on which ports the host's own processes serve, and which those are, from /proc. Changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import os
+import sys
+from collections.abc import Collection, Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+from guestnet.decide.facts import Listener
 from guestnet.words.ports import Protocol
 
 _LISTEN, _UNCONNECTED = "0A", "07"  # states in the kernel's tables: net/tcp_states.h
@@ -14,20 +19,54 @@ _TABLES: tuple[tuple[Protocol, str, str], ...] = (
     ("udp", "udp", _UNCONNECTED),
     ("udp", "udp6", _UNCONNECTED),
 )
-_V4_ANY = "00000000"
-_V6_ANY = "0" * 32
+_WORD = 8  # hex digits of 32 bits
+_INODE = 9  # its column
 
 
-def listening() -> frozenset[tuple[Protocol, int]]:
-    """(protocol, port) of sockets that listen on all of the host's addresses: those a forward on `any` takes over."""
-    return frozenset(found for protocol, table, state in _TABLES for found in _read(protocol, table, state))
+def listening() -> tuple[Listener, ...]:
+    """The sockets that wait for clients, but those on loopback and link-local addresses."""
+    return tuple(found for protocol, table, state in _TABLES for found in _read(protocol, table, state))
 
 
-def _read(protocol: Protocol, table: str, state: str) -> Iterator[tuple[Protocol, int]]:
+def programs(inodes: Collection[int]) -> dict[int, str]:
+    """Socket -> the process that has it, `sshd (pid 812)`: the eldest of several, systemd's last. A walk through all of
+    /proc, so only for sockets that are to be named; the kernel's own (NFS) are in no process."""
+    found: dict[int, str] = {}
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
+    everyone = (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
+    pids = sorted(everyone, key=lambda pid: (pid == 1, pid))
+    for pid in pids if wanted else ():
+        # A process may end while we look at it.
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(f"/proc/{pid}/fd"):
+                inode = wanted.get(_target(entry.path))
+                if inode is not None and inode not in found:
+                    found[inode] = f"{Path(f'/proc/{pid}/comm').read_text().strip()} (pid {pid})"
+        if len(found) == len(wanted):
+            break
+    return found
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)  # noqa: PTH115  many of them: pathlib takes four times as long
+    except OSError:
+        return ""
+
+
+def _read(protocol: Protocol, table: str, state: str) -> Iterator[Listener]:
     path = Path("/proc/net") / table
     lines = path.read_text().splitlines()[1:] if path.exists() else []
     for line in lines:
-        _, local, remote, status, *_ = line.split()
-        address, _, port = local.partition(":")
-        if status == state and address in (_V4_ANY, _V6_ANY) and remote.endswith(":0000"):
-            yield protocol, int(port, 16)
+        columns = line.split()
+        local, _, port = columns[1].partition(":")
+        address = _address(local)
+        if columns[3] == state and columns[2].endswith(":0000") and not (address.is_loopback or address.is_link_local):
+            yield Listener(protocol, address, int(port, 16), int(columns[_INODE]))
+
+
+def _address(text: str) -> IPv4Address | IPv6Address:
+    """From the kernel's spelling: hex words in the machine's byte order."""
+    words = (int(text[i : i + _WORD], 16) for i in range(0, len(text), _WORD))
+    address = ip_address(b"".join(word.to_bytes(4, sys.byteorder) for word in words))
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

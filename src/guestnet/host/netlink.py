@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Any
 
 from pyroute2 import IPRoute
 
-from guestnet.decide.facts import Uplink
+from guestnet.decide.facts import Route, Uplink
 from guestnet.host import sysctl
 
 _RTPROT_RA = 9  # linux/rtnetlink.h: the route came from a router advertisement
 _RT_TABLE_MAIN = 254
+_RTM_F_CLONED = 0x200  # a cached copy of another route
+_KINDS = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}  # not 9, throw: it takes nothing
+_FR_ACT_TO_TBL, _FIB_RULE_INVERT = 1, 2  # linux/fib_rules.h
+_NO_CONDITION = {"FRA_TABLE", "FRA_PRIORITY", "FRA_PROTOCOL", "FRA_SUPPRESS_PREFIXLEN", "FRA_SUPPRESS_IFGROUP"}
 _IFA_F_PERMANENT = 0x80  # linux/if_addr.h: without it an address has a lifetime, from an advertisement or DHCPv6
 
 
@@ -66,21 +71,72 @@ def learning() -> tuple[str, ...]:
     return tuple(sorted(takes))
 
 
-def subnets() -> tuple[tuple[str, IPv4Network | IPv6Network], ...]:
-    """(link, connected subnet) of every address but loopback and link-local ones."""
+def addresses() -> tuple[tuple[str, IPv4Interface | IPv6Interface], ...]:
+    """(link, address with its subnet) of every link, in the kernel's order, but loopback and link-local addresses."""
     names = links()
-    found: set[tuple[str, IPv4Network | IPv6Network]] = set()
+    found = []
     with IPRoute() as netlink:
         for address in netlink.get_addr():
             text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
             interface = ipaddress.ip_interface(f"{text}/{address['prefixlen']}")
             if not (interface.is_loopback or interface.is_link_local):
-                found.add((names.get(address["index"], "?"), interface.network))
+                found.append((names.get(address["index"], "?"), interface))
+    return tuple(found)
+
+
+def routes() -> tuple[Route, ...]:
+    """The routes of all tables; see Route for those left out, and the host's own single addresses too."""
+    names = links()
+    single = {interface.ip for _, interface in addresses()}
+    found = set()
+    with IPRoute() as netlink:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            first = _asked_before_main(netlink.get_rules(family=family))
+            for message in netlink.get_routes(family=family):
+                route = _route(message, names, first)
+                whole = route is not None and route.subnet.prefixlen == route.subnet.max_prefixlen
+                if route and not (route.kind == "local" and whole and route.subnet.network_address in single):
+                    found.add(route)
     return tuple(sorted(found, key=str))
 
 
-def _outputs(route: object) -> list[int]:
+def _route(message: Any, names: dict[int, str], first: set[int]) -> Route | None:
+    kind, destination = _KINDS.get(message["type"]), message.get_attr("RTA_DST")
+    if kind is None or destination is None or message["flags"] & _RTM_F_CLONED:
+        return None
+    subnet = ipaddress.ip_network((destination, message["dst_len"]))
+    if subnet.is_loopback or subnet.is_link_local or subnet.is_multicast:
+        return None
+    # IPv6 puts blackhole and the like on lo
+    link = names.get(next(iter(_outputs(message)), 0), "") if kind == "unicast" else ""
+    table = message.get_attr("RTA_TABLE") or message["table"]
+    return Route(subnet, kind, link, _gateway(message), table, table in first)
+
+
+def _gateway(message: Any) -> str:
+    """Of several, the first; empty when there is none."""
+    hop = next(iter(message.get_attr("RTA_MULTIPATH") or []), message)
+    via = hop.get_attr("RTA_VIA") or {}  # a gateway of the other family
+    return str(hop.get_attr("RTA_GATEWAY") or via.get("addr", ""))
+
+
+def _asked_before_main(rules: Any) -> set[int]:
+    """The tables that rules without conditions have every packet looked up in before the main one. `local` is one."""
+    found: set[int] = set()
+    for rule in sorted(rules, key=lambda rule: rule.get_attr("FRA_PRIORITY") or 0):
+        conditions = {name for name, _ in rule["attrs"]} - _NO_CONDITION
+        selects = conditions or rule["src_len"] or rule["dst_len"] or rule["tos"] or rule["flags"] & _FIB_RULE_INVERT
+        table = rule.get_attr("FRA_TABLE") or rule["table"]
+        if selects or rule["action"] != _FR_ACT_TO_TBL:
+            continue
+        if table == _RT_TABLE_MAIN:
+            break
+        found.add(table)
+    return found
+
+
+def _outputs(route: Any) -> list[int]:
     """Interface indices of a route, one or several (multipath)."""
-    single = route.get_attr("RTA_OIF")  # type: ignore[attr-defined]  # pyroute2 has no types for its messages
-    several = route.get_attr("RTA_MULTIPATH") or []  # type: ignore[attr-defined]
+    single = route.get_attr("RTA_OIF")
+    several = route.get_attr("RTA_MULTIPATH") or []
     return [single] if single else [hop["oif"] for hop in several]

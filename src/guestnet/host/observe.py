@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from guestnet.compile import dhcp, hookdata, netxml
+from guestnet.compile import dhcp, hookdata, netxml, unit
 from guestnet.compile import sysctl as sysctl_file
 from guestnet.decide.desired import HOOKS, MEMORY
 from guestnet.decide.state import Admit, File, Folder, Key, Setting, State, Table, Thing, keys_of
-from guestnet.host import files, firewall, netlink, sysctl
+from guestnet.host import files, firewall, netlink, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 
 
@@ -33,7 +33,7 @@ def observe(libvirt: Libvirt, desired: State) -> State:
         live[Key("folder", folder)] = Folder(files.mode(folder))
         _add_files(live, "reservation", files.names(folder))
     _add_files(live, "hookdata", [hookdata.TABLE_FILE, *files.names(hookdata.GUESTS)])
-    _add_files(live, "hook", HOOKS)
+    live |= observe_standing()
     listing = firewall.listing()
     if listing is not None and not firewall.foreign(listing):
         live[Key("table", "guestnet")] = Table(listing, firewall.elements())
@@ -44,13 +44,21 @@ def observe(libvirt: Libvirt, desired: State) -> State:
     return live
 
 
+def observe_standing() -> dict[Key, Thing]:
+    """The hooks and the unit. Needs no libvirt."""
+    live: dict[Key, Thing] = {}
+    _add_files(live, "hook", HOOKS)
+    found = systemd.read_unit()
+    return live if found is None else live | {Key("unit", unit.NAME): found}
+
+
 def _networks(libvirt: Libvirt) -> dict[Key, Thing]:
     networks, _ = libvirt.networks()
     masters, taps = (netlink.masters(), libvirt.taps()) if networks else ({}, ())
     found: dict[Key, Thing] = {}
     for name, network in networks.items():
         bridge = netxml.bridge(network.running) if network.running else ""
-        out = [tap.device for tap in taps if tap.network == name and masters.get(tap.device) != bridge]
+        out = [tap.device for tap in taps if tap.belongs(name, bridge) and masters.get(tap.device) != bridge]
         found[Key("network", name)] = replace(network, unplugged=tuple(sorted(out)) if bridge else ())
     return found
 

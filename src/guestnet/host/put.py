@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guestnet.decide.state import Change, File, Folder, Network, Setting, Table
-from guestnet.host import dnsmasq, files, firewall, sysctl
+from guestnet.decide.state import Change, File, Folder, Link, Network, Setting, Table, Unit
+from guestnet.host import dnsmasq, files, firewall, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import rules_lock
 
@@ -11,6 +11,17 @@ from guestnet.host.lock import rules_lock
 def put(libvirt: Libvirt, change: Change) -> None:
     """Makes `change.key` what `change.after` says. Doing it again changes nothing more, so that it can be repeated
     after a crash. Raises GuestnetError with the reason when it can't."""
+    name, before, after = change.key.name, change.before, change.after
+    if change.key.kind == "network":
+        libvirt.put_network(
+            name, before if isinstance(before, Network) else None, after if isinstance(after, Network) else None
+        )
+    else:
+        put_locally(change)
+
+
+def put_locally(change: Change) -> None:
+    """As `put`, for everything but networks; needs no libvirt."""
     kind, name = change.key
     before, after = change.before, change.after
     match kind:
@@ -27,10 +38,10 @@ def put(libvirt: Libvirt, change: Change) -> None:
         case "admit":
             with rules_lock():
                 firewall.put_admit(name, after is not None)
-        case "network":
-            libvirt.put_network(
-                name, before if isinstance(before, Network) else None, after if isinstance(after, Network) else None
-            )
+        case "unit":
+            systemd.put_unit(after if isinstance(after, Unit) else None)
+        case "link":
+            files.link(name, after.target) if isinstance(after, Link) else files.remove(name)
         case "reservation":
             files.write(name, after) if isinstance(after, File) else files.remove(name)
             dnsmasq.reread(name)

@@ -27,22 +27,26 @@ Subnet = IPv4Network | IPv6Network
 
 POOL6 = (0x10, 0xFF)  # host parts of the default DHCPv6 range
 _LARGEST_POOL4 = 16  # libvirt takes a range only inside one /16 (virSocketAddrGetRange)
-_SPLIT_DEFAULT = 1  # /0 is a default route, and VPNs write it as two /1: neither says that the addresses are used
+# So wide a route says nothing about who uses the addresses in it: the default, which VPNs write as two /1 (or four /2,
+# and so on), and all of fc00::/7 or fd00::/8, which hosts have as unreachable. 10.0.0.0/8 does say something.
+_WIDE = {4: 7, 6: 8}
 _SUBNET_IDS = 1 << 16  # /64 in a /48
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What others on the host have: subnets of routes and addresses, names of links."""
+    """What others on the host have: subnets of routes, addresses and libvirt networks, names of links. And which
+    networks of ours are there already: those keep what they have, whatever comes."""
 
     subnets: tuple[Subnet, ...] = ()
     bridges: frozenset[str] = frozenset()
+    there: frozenset[str] = frozenset()
 
 
 def overlaps(one: Subnet, others: Iterable[Subnet]) -> bool:
-    return any(
-        one.version == other.version and other.prefixlen > _SPLIT_DEFAULT and one.overlaps(other) for other in others
-    )
+    """Whether one of the others holds some of its addresses, and is not as wide as a default route."""
+    same = (other for other in others if other.version == one.version)
+    return any(other.prefixlen > _WIDE[other.version] and one.overlaps(other) for other in same)
 
 
 def inside(address: IPv4Address | IPv6Address, subnet: Subnet) -> bool:
@@ -61,13 +65,14 @@ def subnets(
 ) -> dict[str, N]:
     """The subnets of the networks in `auto`, of one family: the remembered ones that still fit, else `fresh` ones.
 
-    A remembered subnet may well be in `taken`: that is the network itself, running.
+    A network that is there keeps its subnet also when others have it by now: it is not moved because a VPN came up.
     """
     used: list[Subnet] = list(written)
     chosen: dict[str, N] = {}
     for name in sorted(auto):
         known = remembered.get(name)
-        if known is not None and not overlaps(known, used):
+        free = known is not None and (name in taken.there or not overlaps(known, taken.subnets))
+        if known is not None and free and not overlaps(known, used):
             chosen[name] = known
             used.append(known)
     used += [*remembered.values(), *taken.subnets]
@@ -78,11 +83,14 @@ def subnets(
 
 
 def free_subnet4(used: Collection[Subnet]) -> IPv4Network:
-    """The first free private /24. Raises GuestnetError when all overlap something."""
+    """The first free private /24. Raises GuestnetError when each overlaps something."""
     for subnet in _private():
         if not overlaps(subnet, used):
             return subnet
-    raise GuestnetError("no private IPv4 subnet is free on this host", "write one behind ipv4: in the file")
+    raise GuestnetError(
+        "no private IPv4 subnet is free on this host: each overlaps a route, an address or another network",
+        "write one behind ipv4: in the file",
+    )
 
 
 def _private() -> Iterator[IPv4Network]:

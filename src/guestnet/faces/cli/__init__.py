@@ -14,6 +14,7 @@ import sys
 from guestnet.words.problems import GuestnetError
 
 USAGE, BUG, INTERRUPTED = 64, 3, 130
+COMPLETE = "_GUESTNET_COMPLETE"  # typer's variable, by which a shell's completion asks; see setup
 _GLOBAL = {"-f": True, "--file": True, "-c": True, "--connect": True, "--format": True}
 
 
@@ -58,6 +59,10 @@ def _run(argv: list[str]) -> int:
 
     from guestnet.faces.cli.app import app
 
+    if COMPLETE in os.environ:  # a shell asks; typer answers, once it is told to: we have no --install-completion
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
     try:
         result: object = app(args=_hoist(argv), prog_name="guestnet", standalone_mode=False)
     except typer.Abort:

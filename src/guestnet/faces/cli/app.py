@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from guestnet import __version__
-from guestnet.faces.cli import apply, check, destroy, plan, render, schema, show, status
+from guestnet.faces.cli import apply, check, destroy, plan, render, schema, setup, show, status
 from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
 app = typer.Typer(
@@ -55,5 +55,6 @@ for verb in (
     plan.plan,
     apply.apply,
     destroy.destroy,
+    setup.setup,
 ):
     app.command()(verb)

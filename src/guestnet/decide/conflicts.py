@@ -1,0 +1,113 @@
+"""What somebody else has on this host and the file wants too. Nothing of theirs is ever changed. Pure.
+
+A conflict is a problem, and nothing is applied, when our network could not work or would take something from others.
+What only somebody may want to know is told by `beside`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from guestnet.decide.facts import Facts, ForeignNetwork, Route
+from guestnet.decide.state import Key, State
+from guestnet.spec.choose import Subnet, overlaps
+from guestnet.spec.world import Network, World
+from guestnet.words.problems import Problem
+
+_SUBNET = "choose another subnet in the file"
+_BRIDGE = "choose another bridge: in the file, or leave it out"
+
+
+def conflicts(world: World, facts: Facts, live: State) -> tuple[Problem, ...]:
+    found: list[Problem] = []
+    for network in world.networks:
+        found += _names(network, facts, live)
+        for subnet in _subnets(network):
+            found += _connected(network, subnet, facts)
+            found += _routes(network, subnet, facts)
+            found += _starting(network, subnet, facts)
+    if facts.foreign_table and world.networks:
+        what = "the firewall has a table inet guestnet that somebody else made (it has no mark of ours)"
+        found.append(Problem(what, "rename it, or remove it: nft delete table inet guestnet"))
+    return tuple(found)
+
+
+def beside(world: World, facts: Facts) -> Iterator[str]:
+    """Subnets that others have too, where both can be, with what that costs."""
+    for network in world.networks:
+        for subnet in _subnets(network):
+            for other in facts.networks:
+                if _stopped(other, network, subnet) and not other.autostart:
+                    yield (
+                        f"{subnet} of network {network.name} is also in libvirt's network {other.name}, which does "
+                        f"not run; only one of the two can: {_SUBNET}, or remove that one: "
+                        f"{shlex.join(['virsh', 'net-undefine', other.name])}"
+                    )
+            new = all(address.network != subnet for link, address in facts.addresses if link == network.bridge)
+            for route in facts.routes:
+                # What is unreachable anyway loses nothing
+                if new and route.kind == "unicast" and _holds(route, subnet) and not route.first:
+                    yield (
+                        f"{subnet} of network {network.name} lies in the {route}: that works, but what has these "
+                        "addresses over there can no longer be reached from this host"
+                    )
+
+
+def _subnets(network: Network) -> list[Subnet]:
+    return [side.host.network for side in (network.v4, network.v6) if side]
+
+
+def _names(network: Network, facts: Facts, live: State) -> Iterator[Problem]:
+    foreign = {other.name for other in facts.networks}
+    bridges = {other.bridge: other.name for other in facts.networks if other.bridge}
+    if network.name in foreign:
+        what = f"network {network.name} exists in libvirt and is not guestnet's"
+        yield Problem(what, "give yours another name in the file, or remove that one with virsh")
+    elif network.bridge in bridges:
+        what = f"bridge {network.bridge} of network {network.name} is used by libvirt's network "
+        yield Problem(what + bridges[network.bridge], _BRIDGE)
+    elif network.bridge in facts.links and Key("network", network.name) not in live:
+        yield Problem(f"bridge {network.bridge} of network {network.name} exists on the host already", _BRIDGE)
+
+
+def _connected(network: Network, subnet: Subnet, facts: Facts) -> Iterator[Problem]:
+    for link, other in facts.subnets:
+        if link != network.bridge and subnet.version == other.version and subnet.overlaps(other):
+            yield Problem(f"{subnet} of network {network.name} overlaps {other} on {link}", _SUBNET)
+
+
+def _routes(network: Network, subnet: Subnet, facts: Facts) -> Iterator[Problem]:
+    """Routes that would take packets for our guests elsewhere.
+
+    The longest prefix wins, so that is one as long as ours (libvirt, too, refuses to start a network then) or longer;
+    one that is shorter only where a rule sends packets to its table before they come to main, where ours is.
+    """
+    for route in facts.routes:
+        if route.link == network.bridge or route.subnet.version != subnet.version:
+            continue
+        if route.subnet.network_address in subnet and route.subnet.prefixlen >= subnet.prefixlen:
+            what = f"{subnet} of network {network.name} overlaps the {route}"
+            yield Problem(what, f"{_SUBNET}, or remove that route")
+        elif _holds(route, subnet) and route.first:
+            what = f"{subnet} of network {network.name} lies in the {route}, which is asked before the main table"
+            yield Problem(what, f"{_SUBNET}, or change that route or its rule (ip rule)")
+
+
+def _holds(route: Route, subnet: Subnet) -> bool:
+    """Whether it is a shorter route that goes for our addresses too, and no default route."""
+    return route.subnet.prefixlen < subnet.prefixlen and overlaps(subnet, [route.subnet])
+
+
+def _starting(network: Network, subnet: Subnet, facts: Facts) -> Iterator[Problem]:
+    """Networks of others that do not run now, but will: at the next boot the first of the two to start wins."""
+    for other in facts.networks:
+        if _stopped(other, network, subnet) and other.autostart:
+            what = f"{subnet} of network {network.name} is also in libvirt's network {other.name}, which starts at boot"
+            keep = shlex.join(["virsh", "net-autostart", other.name, "--disable"])
+            yield Problem(what, f"{_SUBNET}, or keep that one from it: {keep}")
+
+
+def _stopped(other: ForeignNetwork, network: Network, subnet: Subnet) -> bool:
+    """Whether a network of somebody else that does not run has our addresses; of one that runs, its bridge tells."""
+    return not other.running and other.name != network.name and overlaps(subnet, other.subnets)

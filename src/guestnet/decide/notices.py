@@ -1,0 +1,194 @@
+"""What the reader of a plan or a status should know, and nothing forbids. Each says what to do about it. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
+
+from guestnet.decide.conflicts import beside
+from guestnet.decide.desired import address_now
+from guestnet.decide.facts import Domain, DomainNic, Facts, Listener
+from guestnet.spec.world import Forward, Guest, Nic, World
+
+_OWN_SERVICES = (53, 67, 547)  # DNS and DHCP on our bridges: only a forward on that very address takes them
+
+
+def notices(world: World, facts: Facts) -> tuple[str, ...]:
+    found = [note for guest in world.guests for note in _guest(guest, world, facts)]
+    found += _same_macs(world, facts)
+    found += _absent(world, facts)
+    found += _served(world, facts)
+    found += beside(world, facts)
+    if not facts.libvirt_rules:
+        found.append(
+            "libvirt's own firewall rules are gone (flushed?); it puts them back when it starts: restart libvirtd"
+        )
+    if world.networks and not facts.hooks_loaded:
+        found.append(
+            "libvirt looks for hooks only when it starts: restart it once after apply, so that forwards follow guests "
+            "that start and stop (systemctl restart libvirtd; running guests keep running)"
+        )
+    return tuple(found)
+
+
+def taken_over(world: World, facts: Facts) -> dict[tuple[Listener, str], str]:
+    """The sockets of the host's own processes that a forward takes the clients of, each with where (an address or NIC,
+    "": everywhere), and the guest that answers instead."""
+    return {
+        (listener, _where(forward, listener)): guest.name
+        for guest in world.guests
+        for forward in guest.forwards
+        for listener in facts.listening
+        if listener.protocol == forward.protocol
+        and forward.ports.first <= listener.port <= forward.ports.last
+        and _takes(forward, listener, world, facts)
+    }
+
+
+def _guest(guest: Guest, world: World, facts: Facts) -> Iterator[str]:
+    domain = next((domain for domain in facts.domains if domain.name == guest.name), None)
+    if domain is None:
+        yield _not_defined(guest, facts)
+        return
+    for nic in guest.nics:
+        there = [other for other in domain.nics if other.network == nic.network]
+        if not there:
+            yield _not_attached(domain, nic, _bridge(world, nic))
+        elif nic.mac and all(other.mac != nic.mac for other in there):
+            yield f"guest {guest.name} has another MAC on network {nic.network} than {nic.mac} in the file"
+    yield from _moving(guest, facts)
+
+
+def _not_defined(guest: Guest, facts: Facts) -> str:
+    """Forwards follow the name; a domain that has the guest's MAC is most likely the guest, renamed."""
+    macs = {nic.mac for nic in guest.nics if nic.mac}
+    for domain in facts.domains:
+        for nic in domain.nics:
+            if nic.mac in macs:
+                back = shlex.join(["virsh", "domrename", domain.name, guest.name])
+                return (
+                    f"guest {guest.name} is not defined in libvirt, but domain {domain.name} has its MAC {nic.mac}; "
+                    "forwards follow the name: "
+                    f"if that is the guest, write {domain.name} in the file, or rename it back: {back}"
+                )
+    return f"guest {guest.name} is not defined in libvirt yet; all is ready for when it is"
+
+
+def _not_attached(domain: Domain, nic: Nic, bridge: str) -> str:
+    own = next((other for other in domain.nics if other.bridge and other.bridge == bridge), None)
+    if own is not None:
+        edit = shlex.join(["virsh", "edit", domain.name])
+        return (
+            f"guest {domain.name} is plugged into bridge {bridge} itself, not into network {nic.network}: "
+            "when somebody else than apply restarts the network it is cut off, and it gets its reserved address only "
+            f"with its MAC in the file ({own.mac}); make it <interface type='network'> with "
+            f"<source network='{nic.network}'/>: {edit}"
+        )
+    attach = ["virsh", "attach-interface", domain.name, "network", nic.network, "--model", "virtio"]
+    attach += ["--mac", nic.mac] if nic.mac and nic.written else []
+    attach += ["--live", "--config"] if domain.running else ["--config"]
+    return f"guest {domain.name} has no NIC on network {nic.network}; attach it: {shlex.join(attach)}"
+
+
+def _moving(guest: Guest, facts: Facts) -> list[str]:
+    """An address that changes under a running guest holds from its next lease on."""
+    now = {(forward.target, address_now(guest, forward, facts)) for forward in guest.forwards}
+    running = any(domain.name == guest.name and domain.running for domain in facts.domains)
+    return [
+        f"guest {guest.name} moves from {old} to {new} at its next lease (or restart); until then its forwards follow "
+        f"{old}. Apply again once it has moved"
+        for new, old in sorted(now, key=str)
+        if running and new != old
+    ]
+
+
+def _same_macs(world: World, facts: Facts) -> list[str]:
+    """Two domains with one MAC in one network would have one address."""
+    found: dict[tuple[str, frozenset[str]], str] = {}
+    defined = {domain.name for domain in facts.domains}
+    for guest in world.guests:
+        for nic in guest.nics:
+            for domain in facts.domains if nic.mac and guest.name in defined else ():
+                if domain.name != guest.name and any(_same(nic, other, _bridge(world, nic)) for other in domain.nics):
+                    addresses = " and ".join(str(address) for address in (nic.ipv4, nic.ipv6) if address)
+                    key = (f"{nic.network} {nic.mac}", frozenset((guest.name, domain.name)))
+                    found.setdefault(
+                        key,
+                        f"domain {domain.name} has the MAC {nic.mac} of guest {guest.name}, in network {nic.network} "
+                        f"too: both would get {addresses or 'the same address'}; give one of them another MAC: "
+                        f"{shlex.join(['virsh', 'edit', domain.name])}",
+                    )
+    return list(found.values())
+
+
+def _same(nic: Nic, other: DomainNic, bridge: str) -> bool:
+    return other.mac == nic.mac and (other.network == nic.network or (bool(bridge) and other.bridge == bridge))
+
+
+def _bridge(world: World, nic: Nic) -> str:
+    return next((network.bridge for network in world.networks if network.name == nic.network), "")
+
+
+def _absent(world: World, facts: Facts) -> list[str]:
+    """Listen addresses and NICs that the host does not have now; it may get them yet: VRRP, a slow DHCP, PPP."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for guest in world.guests:
+        for forward in guest.forwards:
+            if forward.listen is not None and not _has(forward.listen, world, facts):
+                thing = f"NIC {forward.listen}" if isinstance(forward.listen, str) else str(forward.listen)
+                give = "make that NIC" if isinstance(forward.listen, str) else "give the host that address"
+                ports = found.setdefault((guest.name, thing, give), [])
+                ports.append(f"{forward.ports}/{forward.protocol}")
+    return [
+        f"the host does not have {thing}, where guest {guest} has forwards ({', '.join(dict.fromkeys(ports))}): "
+        f"they work as soon as it has; {give}, or correct the file"
+        for (guest, thing, give), ports in found.items()
+    ]
+
+
+def _has(listen: IPv4Address | IPv6Address | str, world: World, facts: Facts) -> bool:
+    """Also when apply brings it, or a route delivers it to the host (as clouds do for their load balancers)."""
+    if isinstance(listen, str):
+        return listen in facts.links or any(network.bridge == listen for network in world.networks)
+    sides = [side.host.ip for network in world.networks for side in (network.v4, network.v6) if side]
+    return (
+        listen in sides
+        or any(listen == own.ip for _, own in facts.addresses)
+        or any(route.kind == "local" and listen in route.subnet for route in facts.routes)
+    )
+
+
+def _served(world: World, facts: Facts) -> list[str]:
+    found = {}
+    for (listener, where), guest in taken_over(world, facts).items():
+        port = f"port {listener.port}/{listener.protocol}{f' at {where}' if where else ''}"
+        program = facts.programs.get(listener.inode)
+        # IPv4 and IPv6 of one service are two sockets
+        found[listener.port, listener.protocol, where] = (
+            f"{port} is served by a process of the host{f', {program}' if program else ''}; while {guest} runs, it is "
+            f"{guest} that answers there"
+        )
+    return [line for _, line in sorted(found.items())]
+
+
+def _where(forward: Forward, listener: Listener) -> str:
+    if forward.listen is not None:
+        return str(forward.listen)
+    return "" if listener.address.is_unspecified else str(listener.address)
+
+
+def _takes(forward: Forward, listener: Listener, world: World, facts: Facts) -> bool:
+    address = listener.address
+    if address.is_unspecified:
+        # Whether a socket on :: takes IPv4 too does not show in /proc; most do.
+        return address.version in (6, forward.target.version)
+    if forward.listen == address:
+        return True
+    if address.version != forward.target.version:
+        return False
+    sides = [side.host.ip for network in world.networks for side in (network.v4, network.v6) if side]
+    if address in sides and listener.port in _OWN_SERVICES:
+        return False
+    on = {link for link, own in facts.addresses if own.ip == address}
+    return bool(on) if forward.listen is None else forward.listen in on
