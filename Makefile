@@ -17,6 +17,9 @@ test: setup  ## all tests, real guests included; as root
 quick: setup  ## the tests that need no lab
 	@$(PYTHON) -m pytest -m "not lab" $(ARGS)
 
+bench: setup  ## what a guest's start and stop wait for, against a bare nft (bench/README.md); as root, 3 minutes
+	@$(PYTHON) -m bench $(ARGS)
+
 golden: setup  ## write the golden files anew; read the difference before you commit it
 	@GOLDEN_UPDATE=1 $(PYTHON) -m pytest -q -m "not lab" -k golden
 
@@ -26,4 +29,4 @@ lock: setup  ## pin the dependencies anew into requirements.lock
 clean: setup  ## remove what a killed test or demo left
 	@$(PYTHON) -m lab.clean
 
-.PHONY: help setup demo test quick golden lock clean
+.PHONY: help setup demo test quick bench golden lock clean

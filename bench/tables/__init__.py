@@ -1,0 +1,10 @@
+"""The tables, one module each. A new one is a function from `Effort` to `Table`, with a line in TABLES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.table import Effort, Table
+from bench.tables import hook
+
+TABLES: dict[str, Callable[[Effort], Table]] = {"hook": hook.measure}

@@ -1,0 +1,158 @@
+"""What a guest's start and stop wait for: our hook, against one bare `nft -f` of the same elements.
+
+libvirt runs the hook one operation after the other and waits for each (qemu_process.c, libvirt 9.0):
+
+    start   `prepare begin`, `start begin`, `started begin`
+    stop    `stopped end`, `release end`
+
+so `start` and `stop` here are these sums, run by run, each of them a program that is started, given the guest's XML,
+and waited for. The bare nft is the least that anybody could do for the same effect.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench import inside, world
+from bench.inside import Step, Turn, Work, WrongError
+from bench.table import Effort, Goal, Row, Table, Times
+from guestnet.compile import ruleset
+from guestnet.spec.world import World
+from lab import Lab
+from lab.cache import REPOSITORY
+from lab.host import Host
+
+XML = Path(__file__).parent.parent / "guest.xml"
+MAC = "52:54:00:12:34:56"  # in it
+FILES = "/run/bench"  # in the lab's host
+NFT = "/usr/sbin/nft"
+UP = (("prepare", "begin"), ("start", "begin"), ("started", "begin"))
+DOWN = (("stopped", "end"), ("release", "end"))
+FLOORS = {
+    "python3 -ISE -c pass": ["/usr/bin/python3", "-ISE", "-c", "pass"],
+    "nft -f /dev/null": [NFT, "-f", "/dev/null"],
+}
+START, LOADED = 5.0, 2.0  # the goals
+
+Seconds = dict[str, list[float]]  # of a turn, by step
+
+
+def measure(effort: Effort, hook: str | None = None) -> Table:
+    """The table. `hook`: text measured instead of ours. Raises LabError or WrongError when a run was wrong."""
+    seconds: dict[tuple[int, str], Seconds] = defaultdict(lambda: defaultdict(list))
+    with Lab(libvirtd=False) as lab:
+        for block in range(effort.blocks):
+            for others in effort.others:
+                found = measure_block(lab.host, effort, others, hook, block)
+                for turn, steps in found.items():
+                    for label, values in steps.items():
+                        seconds[others, turn][label] += values
+    rows = [row(others, size, seconds) for others in effort.others for size in effort.sizes]
+    floors = {name: [value for o in effort.others for value in seconds[o, name][name]] for name in FLOORS}
+    return Table(
+        name="hook",
+        title="hook: what a guest's start and stop wait for, against one bare nft -f of the same elements",
+        rows=tuple(rows),
+        floors={name: Times.of(values) for name, values in floors.items()},
+        goals=tuple(goals(rows)),
+        notes=(
+            "others, forwards: per family; start: prepare, start begin and started together; stop: stopped and release",
+        ),
+    )
+
+
+def measure_block(host: Host, effort: Effort, others: int, hook: str | None, block: int) -> dict[str, Seconds]:
+    """One block of rounds on a host as `apply` leaves it."""
+    made = world.made(world.spec_text(effort.sizes, others))
+    world.install(host, made, hook)
+    present: dict[str, list[str]] = {name: [] for name in ruleset.MAPS}
+    for guest in made.guests:
+        if guest.name.startswith("other"):
+            host.write(f"{world.RUNNING}/{guest.name}.xml", "<domstatus/>")
+            for name, items in world.elements(guest).items():
+                present[name] += items
+    host.write(f"{FILES}/others.nft", world.nft_text(present, "add"))
+    host.run([NFT, "-f", f"{FILES}/others.nft"])
+    turns = [*contestants(host, made, effort.sizes), *floor_turns()]
+    work = Work(turns, present, max(1, effort.rounds // effort.blocks), block)
+    argv = [sys.executable, "-m", inside.__name__]
+    done = host.run(argv, input=work.text(), timeout=600, env={"PYTHONPATH": str(REPOSITORY)})
+    if host.exists(world.LOG):
+        raise WrongError(f"the hook had something to complain about:\n{host.read(world.LOG)}")
+    for guest in made.guests:
+        if guest.name in {world.guest_name(size) for size in effort.sizes} and not world.reserved(host, guest, MAC):
+            raise WrongError(f"the hook has not reserved the addresses of {guest.name}")
+    found: dict[str, Seconds] = json.loads(done.stdout)
+    return found
+
+
+def contestants(host: Host, made: World, sizes: Iterable[int]) -> list[Turn]:
+    host.write(f"{FILES}/guest.xml", XML.read_text())
+    guests = {guest.name: guest for guest in made.guests}
+    turns = []
+    for size in sizes:
+        name = world.guest_name(size)
+        found = world.elements(guests[name])
+        for verb in ("add", "delete"):
+            host.write(f"{FILES}/{name}.{verb}", world.nft_text(found, verb))
+        bare = {verb: [Step(verb, [NFT, "-f", f"{FILES}/{name}.{verb}"])] for verb in ("add", "delete")}
+        up, down = (
+            [Step(what, [world.HOOK, name, what, when, "-"], f"{FILES}/guest.xml") for what, when in side]
+            for side in (UP, DOWN)
+        )
+        turns += [Turn(f"nft {size}", bare["add"], bare["delete"], found), Turn(f"hook {size}", up, down, found)]
+    return turns
+
+
+def floor_turns() -> list[Turn]:
+    return [Turn(name, [Step(name, argv)], [], {}) for name, argv in FLOORS.items()]
+
+
+def row(others: int, size: int, seconds: dict[tuple[int, str], Seconds]) -> Row:
+    bare, hook = seconds[others, f"nft {size}"], seconds[others, f"hook {size}"]
+    up, down = ({what: hook[what] for what, _ in side} for side in (UP, DOWN))
+    columns = {
+        "nft add": bare["add"],
+        "prepare": up["prepare"],
+        "start begin": up["start"],
+        "started": up["started"],
+        "= start": _sums(up),
+        "nft delete": bare["delete"],
+        "stopped": down["stopped"],
+        "release": down["release"],
+        "= stop": _sums(down),
+    }
+    times = {name: Times.of(values) for name, values in columns.items()}
+    ratios = {
+        "start/nft": times["= start"].p50 / times["nft add"].p50,
+        "started/nft": times["started"].p50 / times["nft add"].p50,
+        "stop/nft": times["= stop"].p50 / times["nft delete"].p50,
+    }
+    return Row({"others": others, "forwards": size}, times, {name: round(value, 2) for name, value in ratios.items()})
+
+
+def goals(rows: list[Row]) -> list[Goal]:
+    found = []
+    for what, ratio in (("the whole start", "start/nft"), ("started, which loads the elements", "started/nft")):
+        worst = max(rows, key=lambda row: row.ratios[ratio])
+        text = f"{what}: at most {START:g} times the bare nft"
+        found.append(Goal(text, START, worst.ratios[ratio], _where(worst)))
+    fewest, most = min(row.key["others"] for row in rows), max(row.key["others"] for row in rows)
+    alone = {row.key["forwards"]: row.times["= start"].p50 for row in rows if row.key["others"] == fewest}
+    loaded = [row for row in rows if row.key["others"] == most]
+    slower = {row.key["forwards"]: row.times["= start"].p50 / alone[row.key["forwards"]] for row in loaded}
+    worst = max(loaded, key=lambda row: slower[row.key["forwards"]])
+    text = f"the whole start with {most} others present: at most {LOADED:g} times that with {fewest}"
+    return [*found, Goal(text, LOADED, round(slower[worst.key["forwards"]], 2), _where(worst))]
+
+
+def _where(row: Row) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row.key.items())
+
+
+def _sums(steps: Seconds) -> list[float]:
+    return [sum(run) for run in zip(*steps.values(), strict=True)]

@@ -1,0 +1,96 @@
+"""`make bench` with little of everything: its parts are there, and a hook that does not do its work is found out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import maps, world
+from bench.inside import Step, Turn, Work, WrongError
+from bench.table import Effort, Goal, Times
+from bench.tables import TABLES, hook
+from guestnet.faces import hook as product_hook
+from lab import LabError
+
+TINY = Effort(sizes=(1, 3), others=(0, 5), rounds=1, blocks=1)
+
+
+def test_percentiles_are_of_milliseconds() -> None:
+    assert Times.of([0.003, 0.001, 0.002]) == Times(p50=2, p95=3, runs=3)
+    assert Times.of([n / 1000 for n in range(1, 101)]).p95 == pytest.approx(96, abs=1)
+
+
+def test_a_goal_at_its_limit_is_met() -> None:
+    assert Goal("this", 5, 5.0, "here").text() == "met     this: worst 5.0 of 5, here"
+    assert Goal("this", 5, 5.1, "here").text() == "MISSED  this: worst 5.1 of 5, here"
+
+
+def test_elements_are_told_as_the_kernel_has_them() -> None:
+    found = maps.encoded({"any4": ["tcp . 4023 : 192.168.84.10 . 22"], "any6": ["udp . 1 : fd00::10 . 2"], "on4": []})
+    assert found["any4"] == {(bytes([6, 0, 0, 0, 15, 183, 0, 0]), bytes([192, 168, 84, 10, 0, 22, 0, 0]))}
+    assert found["any6"] == {(bytes([17, 0, 0, 0, 0, 1, 0, 0]), bytes([0xFD, *[0] * 14, 0x10, 0, 2, 0, 0]))}
+    assert found["on4"] == set()
+
+
+def test_the_world_has_as_many_forwards_as_asked_for() -> None:
+    guests = {guest.name: world.elements(guest) for guest in world.made(world.spec_text((1, 1000), 150)).guests}
+    counted = {name: {key: len(items) for key, items in found.items()} for name, found in guests.items()}
+    assert counted == {
+        "guest1": {"any4": 1, "any6": 1},
+        "guest1000": {"any4": 1000, "any6": 1000},
+        "other0": {"any4": 100, "any6": 100},
+        "other100": {"any4": 50, "any6": 50},
+    }
+
+
+def test_work_goes_through_text_unchanged() -> None:
+    work = Work([Turn("a", [Step("up", ["/bin/true"], "/x")], [], {"any4": ["1 : 2"]})], {"any4": []}, 3, 84)
+    assert Work.of(json.loads(work.text())) == work
+
+
+@pytest.mark.lab
+def test_the_hook_table() -> None:
+    table = TABLES["hook"](TINY)
+    assert [row.key for row in table.rows] == [
+        {"others": others, "forwards": size} for others in TINY.others for size in TINY.sizes
+    ]
+    for row in table.rows:
+        assert {times.runs for times in row.times.values()} == {1}
+        assert all(times.p50 > 0 for times in row.times.values())
+        assert set(row.ratios) == {"start/nft", "started/nft", "stop/nft"}
+    assert list(table.floors) == list(hook.FLOORS)
+    assert len(table.goals) == 3
+    assert json.loads(json.dumps(table.data()))["rows"][0]["key"] == {"others": 0, "forwards": 1}
+    assert all(name in table.text() for name in (*table.rows[0].times, *hook.FLOORS))
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("exit 0", "after hook 1: prepare, start, started: map any4 lacks 1 elements"),
+        ("case $2 in stopped|release) exit 0;; esac", "after hook 1: stopped, release: map any4 lacks 0 elements"),
+        ("case $2 in prepare) exit 0;; esac", "the hook has not reserved the addresses of guest1"),
+        ("mkdir -p /var/log/guestnet; echo trouble >>/var/log/guestnet/hook.log", "complain about:\ntrouble"),
+        ("case $2 in release) exit 1;; esac", "50-guestnet guest1 release end -: exit code 1"),
+    ],
+    ids=["does nothing", "takes nothing away", "reserves nothing", "complains", "fails"],
+)
+def test_a_broken_hook_does_not_look_fast(before: str, said: str) -> None:
+    """The product's hook, with a line of shell before it."""
+    broken = f'#!/bin/sh\n{before}\nexec /usr/bin/python3 -ISEXutf8 {product_hook.__file__} "$@"\n'
+    with pytest.raises((LabError, WrongError)) as found:
+        hook.measure(Effort(sizes=(1,), others=(0,), rounds=1, blocks=1), broken)
+    assert said in str(found.value)
+
+
+def test_a_table_that_is_not_there_is_refused(repo: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "nothing"], cwd=repo, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "there is no table nothing; there are: hook" in done.stderr
