@@ -28,7 +28,7 @@ def world(text: str = FILE) -> World:
 
 
 def problems(facts: Facts, live: State = NEW) -> list[str]:
-    return [str(problem) for problem in conflicts(world(), facts, live)]
+    return [str(problem) for problem in conflicts(world(), facts, live, ())]
 
 
 def route(subnet: str, **more: object) -> Route:
@@ -124,4 +124,4 @@ def test_names_and_bridges() -> None:
 def test_a_table_of_somebody_else() -> None:
     foreign = replace(FACTS, foreign_table=True)
     assert "somebody else made" in problems(foreign)[0]
-    assert conflicts(World((), ()), foreign, NEW) == ()
+    assert conflicts(World((), ()), foreign, NEW, ()) == ()

@@ -33,7 +33,8 @@ def changing() -> Iterator[None]:
         try:
             yield
         finally:
-            _tidy()
+            with _undisturbed():
+                _tidy()
 
 
 def recover(libvirt: Libvirt) -> bool:

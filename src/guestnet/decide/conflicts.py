@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Iterator
 
 from guestnet.decide.facts import Facts, ForeignNetwork, Route
-from guestnet.decide.state import Key, State
+from guestnet.decide.state import Change, Key, State
+from guestnet.decide.state import Network as LiveNetwork
 from guestnet.spec.choose import Subnet, overlaps
 from guestnet.spec.world import Network, World
 from guestnet.words.problems import Problem
@@ -19,8 +20,13 @@ _SUBNET = "choose another subnet in the file"
 _BRIDGE = "choose another bridge: in the file, or leave it out"
 
 
-def conflicts(world: World, facts: Facts, live: State) -> tuple[Problem, ...]:
+def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ...]) -> tuple[Problem, ...]:
     found: list[Problem] = []
+    starting = [change.key.name for change in changes if _starts(change)]
+    if starting and not facts.libvirt_rules:
+        # A network that runs would be stopped, and could not even be started again as it was.
+        what = f"network {', '.join(starting)} can not be started: libvirt's own firewall chains are gone (flushed?)"
+        found.append(Problem(what, "restart libvirtd, which makes them anew, then apply again"))
     for network in world.networks:
         found += _names(network, facts, live)
         for subnet in _subnets(network):
@@ -31,6 +37,11 @@ def conflicts(world: World, facts: Facts, live: State) -> tuple[Problem, ...]:
         what = "the firewall has a table inet guestnet that somebody else made (it has no mark of ours)"
         found.append(Problem(what, "rename it, or remove it: nft delete table inet guestnet"))
     return tuple(found)
+
+
+def _starts(change: Change) -> bool:
+    before = change.before.running if isinstance(change.before, LiveNetwork) else None
+    return isinstance(change.after, LiveNetwork) and change.after.running not in (None, before)
 
 
 def beside(world: World, facts: Facts) -> Iterator[str]:

@@ -34,7 +34,7 @@ class Plan:
 
 def make_plan(world: World, facts: Facts, live: State, desired: State) -> Plan:
     changes = compare(live, desired)
-    return Plan(world, facts, changes, conflicts(world, facts, live), notices(world, facts))
+    return Plan(world, facts, changes, conflicts(world, facts, live, changes), notices(world, facts))
 
 
 def cut_off(change: Change, facts: Facts) -> tuple[str, ...]:

@@ -65,6 +65,8 @@ def main(argv: list[str]) -> None:
         if operation == "started":
             with_lock({}, lambda: ensure({}))
             replug(name, sys.stdin.buffer.read())
+        elif operation == "port-created":
+            plugged(name, sys.stdin.buffer.read())
     elif operation == "prepare":
         reserve(name)
     elif operation == "start":
@@ -161,9 +163,42 @@ def reserve(name: str) -> None:
         there = {encoded(nic.get("network", "")): nic for nic in xml_nics() if "address" in nic}
         for network, _, ipv4, ipv6 in wanted:
             if network in there:
-                path, mac = f"{HOSTS}{network}/{encoded(name)}", there[network]["address"].lower()
-                if write_reservation(path, mac, ipv4, ipv6, name):
-                    reread(there[network]["network"])
+                change_reservation(there[network]["network"], name, there[network]["address"].lower(), ipv4, ipv6)
+
+
+def plugged(network: str, xml: bytes) -> None:
+    """A NIC was plugged into a guest that runs: its reservation, where apply did not know its MAC. At a start `reserve`
+    has seen to it. The guest's first NIC in the network is the one that counts."""
+    guest, mac = port(xml)
+    running = f"{RUNNING}/{guest}.xml"
+    if not mac or "/" in guest or not os.path.exists(running):
+        return
+    others = {nic.get("address", "").lower() for nic in running_nics(running) if nic.get("network") == network}
+    for folder, known, ipv4, ipv6 in nics(guest):
+        if (folder, known) == (encoded(network), "-") and others <= {mac} and os.path.isdir(HOSTS + folder):
+            change_reservation(network, guest, mac, ipv4, ipv6)
+
+
+def port(xml: bytes) -> tuple[str, str]:
+    """The guest's name and the MAC, in what libvirt says of a network's new port; empty ones when there are none. The
+    first <mac> there is the bridge's own."""
+    found = tags(xml)
+    inside = found[next((i for i, (tag, _) in enumerate(found) if tag == "networkport"), len(found)) :]
+    name = "".join(attributes.get("text", "") for tag, attributes in inside if tag == "owner/name")
+    return name, next((attributes.get("address", "").lower() for tag, attributes in inside if tag == "mac"), "")
+
+
+def change_reservation(network: str, name: str, mac: str, ipv4: str, ipv6: str) -> None:
+    path = f"{HOSTS}{encoded(network)}/{encoded(name)}"
+    old = write_reservation(path, mac, ipv4, ipv6, name)
+    former = old.split(",")[0].strip()
+    if old:
+        reread(network)
+    if former not in ("", mac):
+        try:
+            release(network, former)
+        except (OSError, ValueError, KeyError, StopIteration) as trouble:
+            log(f"{name}: {mac} waits for the end of {former}'s lease: {type(trouble).__name__} {trouble}")
 
 
 def reread(network: str) -> None:
@@ -178,8 +213,44 @@ def reread(network: str) -> None:
         log(f"dnsmasq of network {network}: {trouble}")
 
 
-def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> bool:
-    """Whether another reservation stood there."""
+def release(network: str, mac: str) -> None:
+    """Gives back the leases of a MAC that its guest no longer has, as that NIC would have done: dnsmasq keeps its
+    addresses otherwise, for an hour (IPv4) or a day (IPv6), and the guest gets others. RFC 2131, 4.4.6; RFC 8415,
+    18.2.7. No answer matters."""
+    import json
+    import socket
+
+    with open(f"/run/libvirt/network/{network}.xml", "rb") as source:
+        found = tags(source.read())
+    bridge = next(attributes["name"] for tag, attributes in found if tag == "bridge")
+    server = next((a["address"] for tag, a in found if tag == "ip" and "." in a["address"]), "")
+    with open(f"/var/lib/libvirt/dnsmasq/{bridge}.status") as source:
+        leases = [lease for lease in json.load(source) if lease.get("mac-address") == mac]
+    for lease in leases:
+        client = bytes.fromhex(lease.get("client-id", "").replace(":", ""))
+        if ":" in lease["ip-address"]:
+            address = socket.inet_pton(socket.AF_INET6, lease["ip-address"])
+            duid = bytes.fromhex(lease["server-duid"].replace(":", ""))
+            identity = int(lease["iaid"]).to_bytes(4, "big") + bytes(8) + option(5, address + bytes(8))
+            text = b"\x08GST" + option(1, client) + option(2, duid) + option(3, identity) + option(8, bytes(2))
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as link:
+                link.sendto(text, ("ff02::1:2", 547, 0, socket.if_nametoindex(bridge)))
+        else:
+            hardware = bytes.fromhex(mac.replace(":", ""))
+            head = b"\1\1\6\0GUST" + bytes(4) + socket.inet_aton(lease["ip-address"]) + bytes(12)
+            text = head + hardware + bytes(10 + 192) + b"\x63\x82\x53\x63\x35\1\7\x36\4" + socket.inet_aton(server)
+            text += (bytes([61, len(client)]) + client if client else b"") + b"\xff"
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+                link.sendto(text, (server, 67))
+
+
+def option(code: int, data: bytes) -> bytes:
+    """Of DHCPv6."""
+    return code.to_bytes(2, "big") + len(data).to_bytes(2, "big") + data
+
+
+def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> str:
+    """The other reservation that stood there; empty when there was none."""
     label = name if name.isascii() and name.replace("-", "").isalnum() and name[0] != "-" != name[-1] else ""
     parts = [
         mac,
@@ -188,11 +259,12 @@ def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> b
         label if len(label) <= LABEL_BYTES else "",
     ]
     line = ",".join(part for part in parts if part) + "\n"
-    other = os.path.exists(path)
-    if other:
+    other = ""
+    if os.path.exists(path):
         with open(path) as source:
-            if source.read() == line:
-                return False
+            other = source.read()
+        if other == line:
+            return ""
     folder, _, file = path.rpartition("/")
     temporary = f"{folder}/.{file}.guestnet-new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -244,13 +316,17 @@ def interfaces(xml: bytes) -> list[dict[str, str]]:
 
 
 def tags(xml: bytes) -> list[tuple[str, dict[str, str]]]:
-    """(tag, attributes) of each element in order, and (/interface, none) where one ends."""
+    """(tag, attributes) of each element in order, (/interface, none) where one ends, and owner/name with its text."""
     import pyexpat  # late: few events need it. ElementTree would cost as much as all the rest
 
     found: list[tuple[str, dict[str, str]]] = []
     parser = pyexpat.ParserCreate()
     parser.StartElementHandler = lambda tag, attributes: found.append((tag, attributes))
     parser.EndElementHandler = lambda tag: found.append(("/interface", {})) if tag == "interface" else None
+    parser.buffer_text = True
+    parser.CharacterDataHandler = lambda text: (
+        found.append(("owner/name", {"text": text})) if [tag for tag, _ in found[-2:]] == ["owner", "name"] else None
+    )
     parser.Parse(xml, True)
     return found
 

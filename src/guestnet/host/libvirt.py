@@ -31,7 +31,10 @@ def _speaking(what: str) -> Iterator[None]:
     try:
         yield
     except libvirt.libvirtError as error:
-        raise GuestnetError(f"{what}: libvirt says: {error.get_error_message()}") from error
+        said = error.get_error_message()
+        # iptables' words for libvirt's own chains, which it makes when it starts and which somebody flushed since.
+        todo = "restart libvirtd, then try again" if "No chain/target/match by that name" in said else ""
+        raise GuestnetError(f"{what}: libvirt says: {said}", todo) from error
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from guestnet.words.problems import GuestnetError
 
 USAGE, BUG, INTERRUPTED = 64, 3, 130
 COMPLETE = "_GUESTNET_COMPLETE"  # typer's variable, by which a shell's completion asks; see setup
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GLOBAL = {"-f": True, "--file": True, "-c": True, "--connect": True, "--format": True}
 
 
@@ -22,13 +23,16 @@ def main(argv: list[str] | None = None) -> None:
     """The program `guestnet`; never returns."""
     # The start is imports. They make no garbage to collect, and pydantic need not look for plugins in every package.
     gc.disable()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)  # an apply that is told to end takes back what it did, as with Ctrl-C
+    for number in _ENDS:
+        signal.signal(number, _interrupt)  # an apply that is told to end takes back what it did
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    """The first is obeyed; those that follow would only cut off the tidying up."""
+    for number in _ENDS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -1,0 +1,37 @@
+"""libvirt's own firewall chains are gone, as after `nft flush ruleset` or a reload of Debian's nftables.service.
+
+libvirt makes them once, when it starts. Until it is started again it can start no network (libvirt 9.0): so a network
+that runs must not be stopped to change it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import Lab
+from tests.live.conftest import FILE, MAC, SEED, apply
+
+pytestmark = pytest.mark.lab
+
+
+def plugged(lab: Lab) -> bool:
+    return "vnet" in lab.host.run(["ip", "-o", "link", "show", "master", "virbr84"], check=False).stdout
+
+
+def test_no_network_is_stopped_that_could_not_be_started_again() -> None:
+    with Lab() as lab:
+        apply(lab.host, SEED)
+        lab.host.libvirtd.restart()
+        lab.host.define_guest("web1", "lab", MAC, memory=16)
+        lab.host.virsh("start", "web1", "--paused")
+        assert plugged(lab)
+        lab.host.run(["nft", "flush", "ruleset"])
+        lab.host.write(FILE, SEED.replace("lab.internal", "other.internal"))
+        done = lab.host.guestnet("apply", "--yes", check=False)
+        assert done.returncode == 1
+        assert "restart libvirtd" in " ".join(done.stderr.split())
+        assert plugged(lab)
+        lab.host.libvirtd.restart()
+        apply(lab.host)
+        assert "other.internal" in lab.host.virsh("net-dumpxml", "lab").stdout
+        assert plugged(lab)
