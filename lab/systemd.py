@@ -8,12 +8,14 @@ Debian's own units, systemd-tmpfiles would empty the machine's /tmp.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from lab.cache import REPOSITORY
 from lab.host import GUESTNET, Host
 from lab.process import Word, wait_for
 
@@ -24,14 +26,18 @@ COPIED = ("sysinit.target", "basic.target", "multi-user.target", "shutdown.targe
 BOOT = """
 set -eu
 [ -e /etc/systemd/of-the-lab ] || rm -rf /etc/systemd/system  # the machine's own; after a reboot it is the lab's
-mkdir -p /etc/systemd/system /etc/systemd/of-the-lab /run/lab/units /run/lab/none /run/lab/cgroups /run/systemd
+mkdir -p /etc/systemd/system /etc/systemd/of-the-lab /run/lab/units /run/lab/none /run/systemd
+mkdir -p /run/lab/cgroups /run/lab/checkout
 cp {units} /run/lab/units/
 mount -t cgroup2 cgroup2 /run/lab/cgroups
 mkdir /run/lab/cgroups/{cgroup}
 echo $$ > /run/lab/cgroups/{cgroup}/cgroup.procs
 exec unshare --cgroup --pid --mount --propagation private --mount-proc --fork --kill-child sh -euc '
 mount -o remount,bind,ro /
+mount --bind {checkout} /run/lab/checkout
 mount -t tmpfs tmpfs /tmp
+mkdir -p {checkout}  # when it is below /tmp, or there already
+mount --bind /run/lab/checkout {checkout}
 mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
 mount --bind /proc/sys/net /proc/sys/net
@@ -57,7 +63,7 @@ class Systemd:
 
     def __enter__(self) -> Self:
         units = " ".join(str(UNITS / name) for name in COPIED)
-        script = BOOT.format(units=units, cgroup=self._cgroup)
+        script = BOOT.format(units=units, cgroup=self._cgroup, checkout=shlex.quote(str(REPOSITORY)))
         self._holder = self._host.popen(["sh", "-c", script], stdout=subprocess.DEVNULL)
         try:
             self._pid = wait_for("systemd to start", self._find)

@@ -57,27 +57,95 @@ def test_many_at_once(lab: Lab) -> None:
 
 
 def test_two_hundred_at_once_some_of_them_killed(lab: Lab) -> None:
-    """Guests start and stop at random, and one hook in eight is killed at a random moment. The next run of any hook
-    makes the forwards exactly those of the guests that run, and nothing is left of the killed ones."""
+    """Two hundred hooks run at the same time, in random order, and one in five is killed at a random moment. The next
+    run of any makes the forwards exactly those of the guests that run, and nothing is left of the killed ones."""
     chance = random.Random(11)  # noqa: S311  a test, the same each time
-    running: set[int] = set()
-    for _ in range(10):
-        lines = []
-        for n in range(GUESTS):
-            now = chance.random() < 0.5
-            running = running | {n} if now else running - {n}
-            file = f"/run/libvirt/qemu/g{n}.xml"
-            lines.append(f"echo '<domstatus/>' > {file}" if now else f"rm -f {file}")
-            lines.append(f"{HOOK} g{n} {'started begin' if now else 'stopped end'} - </dev/null & pid=$!")
-            if chance.random() < 0.125:
-                lines.append(f"sleep 0.0{chance.randrange(10)}; kill -9 $pid 2>/dev/null || true")
+    for kills in (False, True, True):
+        running = {n for n in range(GUESTS) if chance.random() < 0.5}
+        lines = ["rm -f /run/libvirt/qemu/g*.xml"]
+        lines += [f"echo '<domstatus/>' > /run/libvirt/qemu/g{n}.xml" for n in running]
+        order = [n for n in range(GUESTS) for _ in range(200 // GUESTS)]
+        chance.shuffle(order)
+        for n in order:
+            lines.append(f"{HOOK} g{n} {'started begin' if n in running else 'stopped end'} - </dev/null & pid=$!")
+            if kills and chance.random() < 0.2:
+                lines.append(f"(sleep {chance.random() * 5:.3f}; kill -9 $pid 2>/dev/null || true) &")
         lab.host.shell("\n".join([*lines, "wait"]))
-    hook(lab, "unknown", "start")
-    assert ports(lab) == running
-    assert lab.host.shell("ls /run/guestnet").stdout.split() == ["apply.lock", "rules.lock"]
+        hook(lab, "unknown", "start")
+        assert ports(lab) == running
+        assert lab.host.shell("ls /run/guestnet").stdout.split() == ["apply.lock", "rules.lock"]
     lab.host.shell("rm -f /run/libvirt/qemu/g*.xml /var/log/guestnet/hook.log")
     apply(lab.host)
     assert ports(lab) == set()
+
+
+def test_a_mark_of_a_process_id_that_was_given_anew(lab: Lab) -> None:
+    """Its own id, or that of somebody who lives: nobody holds the mark, so the run that made it did not finish."""
+    lab.host.write("/run/libvirt/qemu/g2.xml", "<domstatus/>")
+    for mark in ("busy.$$", "busy.1"):
+        lab.host.run(["nft", "flush", "map", "inet", "guestnet", "any4"])
+        lab.host.shell(f"echo > /run/guestnet/{mark}; exec {HOOK} unknown start begin - </dev/null")
+        assert ports(lab) == {2}, mark
+        assert lab.host.shell("ls /run/guestnet").stdout.split() == ["apply.lock", "rules.lock"]
+    lab.host.run(["rm", "/run/libvirt/qemu/g2.xml"])
+    apply(lab.host)
+
+
+def test_what_a_killed_hook_started_changes_nothing_later(lab: Lab) -> None:
+    """Its nft lives on, slowly; the next hook waits for it, and has the last word."""
+    slow = '#!/bin/sh\nsleep 1\nexec /run/nft.real "$@"\n'
+    lab.host.shell("cp $(readlink -f /usr/sbin/nft) /run/nft.real")
+    lab.host.write("/run/nft.slow", slow, mode=0o755)
+    lab.host.run(["mount", "--bind", "/run/nft.slow", "/usr/sbin/nft"])
+    try:
+        lab.host.shell(f"{HOOK} g1 started begin - </dev/null & pid=$!; sleep 0.4; kill -9 $pid; wait || true")
+    finally:
+        lab.host.run(["umount", "-l", "/usr/sbin/nft"])  # the slow one still runs
+    hook(lab, "g1", "stopped")
+    assert ports(lab) == set()
+    time.sleep(1.2)
+    assert ports(lab) == set()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "head -c 45 /run/kept > {file}",
+        "head -n 2 /run/kept > {file}",
+        "echo 'any4 tcp . http : 1.2.3 . 4' >> {file}",
+        "sed 's/any4.*/any4 tcp . http-nonsense : 1.2.3 . 4/' /run/kept > {file}",
+        "sed 's/guestnet 1/guestnet 2/' /run/kept > {file}",
+        "head -c 300 /dev/urandom > {file}",
+        ": > {file}",
+    ],
+)
+def test_damaged_data_of_one_guest(lab: Lab, damage: str) -> None:
+    """It starts, the others keep their forwards, everybody the table; status and plan go on, and apply mends it."""
+    file = "/var/lib/guestnet/compiled/guests/g1"
+    lab.host.shell(f"cp {file} /run/kept; {damage.format(file=file)}; nft delete table inet guestnet")
+    for name in ("g1", "g2"):
+        lab.host.write(f"/run/libvirt/qemu/{name}.xml", "<domstatus/>")
+    hook(lab, "g1", "start")
+    assert ports(lab) == {2}
+    assert lab.host.exists("/var/log/guestnet/hook.log")
+    for verb in ("plan", "status"):
+        assert lab.host.guestnet(verb, check=False).returncode == 0
+    apply(lab.host)
+    assert lab.host.read(file) == lab.host.read("/run/kept")
+    lab.host.shell("rm -f /run/libvirt/qemu/g*.xml /var/log/guestnet/hook.log")
+    apply(lab.host)
+
+
+def test_no_table_is_prepared_though_networks_are_there(lab: Lab) -> None:
+    lab.host.shell("mv /var/lib/guestnet/compiled/table.nft /run/kept")
+    try:
+        hook(lab, "g1", "start")
+        assert "no isolation and no forwards" in lab.host.read("/var/log/guestnet/hook.log")
+        done = lab.host.run([HOOK, "-", "rules"], check=False)
+        assert done.returncode == 1
+        assert "table.nft is missing" in done.stderr
+    finally:
+        lab.host.shell("mv /run/kept /var/lib/guestnet/compiled/table.nft; rm -f /var/log/guestnet/hook.log")
 
 
 def test_twice_is_as_once(lab: Lab) -> None:

@@ -130,3 +130,38 @@ def test_without_our_table_there_is_no_isolation(world: World) -> None:
     assert world.lab.host.probe("tcp", "fd00:9:0:2::10", 80).peer == "c1"
     apply(world.lab.host)
     assert world.c1.probe("tcp", "10.9.2.1", 7, timeout=0.5).kind != "answered"
+
+
+HEAR = """
+import select, socket
+heard = []
+for family, address, port in ((socket.AF_INET, "0.0.0.0", 68), (socket.AF_INET6, "::", 546)):
+    one = socket.socket(family, socket.SOCK_DGRAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind((address, port))
+    heard.append(one)
+print("ready", flush=True)
+ready = select.select(heard, [], [], 1.0)[0]
+print([one.recv(100) for one in ready])
+"""
+SAY = """
+import socket
+for family, own, port, to in (
+    (socket.AF_INET, "0.0.0.0", 67, ("203.0.113.2", 68)),
+    (socket.AF_INET, "0.0.0.0", 67, ("10.9.2.1", 68)),
+    (socket.AF_INET6, "::", 547, ("fd00:9:0:2::1", 546)),
+):
+    one = socket.socket(family, socket.SOCK_DGRAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind((own, port))
+    one.sendto(b"x", to)
+"""
+
+
+def test_guests_do_not_speak_to_the_hosts_own_dhcp_clients(world: World) -> None:
+    """What a DHCP server sends comes from the host to guests, never the other way."""
+    started = world.lab.host.popen(["python3", "-c", HEAR])
+    assert started.stdout is not None
+    assert started.stdout.readline() == "ready\n"
+    world.c1.run(["python3", "-c", SAY])
+    assert started.communicate(timeout=10)[0].strip() == "[]"

@@ -3,10 +3,12 @@
 guestnet 1
 nic lab 52:54:00:12:34:56 192.168.122.10 fd00::10      (a `-` for what is not known or not there)
 any4 tcp . 4023 : 192.168.122.10 . 22                  (a map of the table, and its element)
+end
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 
 from guestnet.compile import nft, ruleset
@@ -14,8 +16,10 @@ from guestnet.compile.dhcp import file_name
 from guestnet.spec.world import Guest
 
 VERSION = "guestnet 1"
+_ELEMENT = re.compile(r"(\S+ \. ){0,2}(tcp|udp) \. \d+ : \S+ \. \d+")
 FOLDER = "/var/lib/guestnet/compiled"
 TABLE_FILE = f"{FOLDER}/table.nft"
+END = "end"  # the last line: a file without it was cut short
 GUESTS = f"{FOLDER}/guests"
 
 
@@ -27,14 +31,14 @@ def guest_file(guest: Guest) -> str:
         lines.append(f"nic {file_name(nic.network)} {mac} {nic.ipv4 or '-'} {nic.ipv6 or '-'}")
     for name, items in ruleset.elements(guest.forwards).items():
         lines += [f"{name} {item}" for item in items]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, END]) + "\n"
 
 
 def elements(text: str) -> nft.Elements:
-    """The elements in a guest's file; what is not one of our maps is passed over, as the hook does."""
+    """The elements in a guest's file, as it lies on a disk: what is none of a map of ours is passed over."""
     found: dict[str, list[str]] = defaultdict(list)
     for line in text.splitlines():
         name, _, item = line.partition(" ")
-        if name in ruleset.MAPS:
+        if name in ruleset.MAPS and _ELEMENT.fullmatch(item):
             found[name].append(item)
     return {name: tuple(sorted(items)) for name, items in sorted(found.items())}

@@ -161,9 +161,12 @@ def _chains() -> list[list[str]]:
 # Between guests and the host where host_access is not full, both ways: what guests need to get addresses at all. MLD,
 # because a bridge with a querier passes neither DHCPv6 nor RA without; hop limit 255 is what no router has forwarded.
 _GUARDED = [
-    "udp sport . udp dport { 68 . 67, 67 . 68, 546 . 547, 547 . 546 } accept",
-    "ip6 hoplimit 255 "
-    "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept",
+    # Each way its own: a guest that sends to 68 or 546 speaks to the host's own DHCP clients.
+    "iifname @guarded udp sport . udp dport { 68 . 67, 546 . 547 } accept",
+    "oifname @guarded udp sport . udp dport { 67 . 68, 547 . 546 } accept",
+    "iifname @guarded ip6 hoplimit 255 icmpv6 type nd-router-solicit accept",
+    "oifname @guarded ip6 hoplimit 255 icmpv6 type nd-router-advert accept",
+    "ip6 hoplimit 255 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
     "icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept",
     "iifname @dns meta l4proto { tcp, udp } th dport 53 accept",
     "oifname @dns meta l4proto { tcp, udp } th sport 53 accept",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from guestnet.compile import netxml
 from guestnet.decide.facts import Facts, ForeignNetwork, Route
 from guestnet.decide.state import Change, Key, State
 from guestnet.decide.state import Network as LiveNetwork
@@ -28,9 +29,10 @@ def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ..
         what = f"network {', '.join(starting)} can not be started: libvirt's own firewall chains are gone (flushed?)"
         found.append(Problem(what, "restart libvirtd, which makes them anew, then apply again"))
     for network in world.networks:
-        found += _names(network, facts, live)
+        found += _names(network, world, facts, live)
         for subnet in _subnets(network):
             found += _connected(network, subnet, facts)
+            found += _moved(network, subnet, world, facts)
             found += _routes(network, subnet, facts)
             found += _starting(network, subnet, facts)
     if facts.foreign_table and world.networks:
@@ -69,17 +71,40 @@ def _subnets(network: Network) -> list[Subnet]:
     return [side.host.network for side in (network.v4, network.v6) if side]
 
 
-def _names(network: Network, facts: Facts, live: State) -> Iterator[Problem]:
+def _names(network: Network, world: World, facts: Facts, live: State) -> Iterator[Problem]:
     foreign = {other.name for other in facts.networks}
     bridges = {other.bridge: other.name for other in facts.networks if other.bridge}
+    owner = _owner(network, live)
     if network.name in foreign:
         what = f"network {network.name} exists in libvirt and is not guestnet's"
         yield Problem(what, "give yours another name in the file, or remove that one with virsh")
     elif network.bridge in bridges:
         what = f"bridge {network.bridge} of network {network.name} is used by libvirt's network "
         yield Problem(what + bridges[network.bridge], _BRIDGE)
-    elif network.bridge in facts.links and Key("network", network.name) not in live:
+    elif owner in {other.name for other in world.networks}:
+        # Networks change one after the other, and libvirt refuses one that takes what another still has.
+        what = f"bridge {network.bridge} of network {network.name} is still that of network {owner}"
+        yield Problem(what, f"give {owner} another one first, and apply; then this")
+    elif owner is None and network.bridge in facts.links and Key("network", network.name) not in live:
         yield Problem(f"bridge {network.bridge} of network {network.name} exists on the host already", _BRIDGE)
+
+
+def _owner(network: Network, live: State) -> str | None:
+    """The other network of ours that has the bridge now."""
+    for key, thing in live.items():
+        running = thing.running if isinstance(thing, LiveNetwork) and key.name != network.name else None
+        if running and netxml.bridge(running) == network.bridge:
+            return key.name
+    return None
+
+
+def _moved(network: Network, subnet: Subnet, world: World, facts: Facts) -> Iterator[Problem]:
+    """A subnet that another network of ours still has, and gives up."""
+    others = {other.bridge: other.name for other in world.networks if other.name != network.name}
+    for link, address in facts.addresses:
+        if link in others and address.version == subnet.version and address.network.overlaps(subnet):
+            what = f"{subnet} of network {network.name} is still that of network {others[link]}"
+            yield Problem(what, f"give {others[link]} another one first, and apply; then this")
 
 
 def _connected(network: Network, subnet: Subnet, facts: Facts) -> Iterator[Problem]:

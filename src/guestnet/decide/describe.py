@@ -83,7 +83,7 @@ def impact(plan: Plan) -> str:
     """`5 changes, no guest loses its network.`"""
     hit = sorted({name for change in plan.changes for name in cut_off(change, plan.facts)})
     count = sum(len(item.lines) for item in describe(plan))
-    many = f"{count} change{'s' if count != 1 else ''}"
+    many = f"{count} change{'s' if count != 1 else ''}" if count else "files of guestnet's own are written anew"
     return f"{many}, {'disturbs ' + ', '.join(hit) if hit else 'no guest loses its network'}."
 
 

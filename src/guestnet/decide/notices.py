@@ -56,7 +56,11 @@ def _guest(guest: Guest, world: World, facts: Facts) -> Iterator[str]:
         if not there:
             yield _not_attached(domain, nic, _bridge(world, nic))
         elif nic.mac and all(other.mac != nic.mac for other in there):
-            yield f"guest {guest.name} has another MAC on network {nic.network} than {nic.mac} in the file"
+            has = ", ".join(other.mac for other in there)
+            yield (
+                f"guest {guest.name} has the MAC {has} on network {nic.network}, and {nic.mac} in the file: it gets "
+                "another address than the reserved one; write its MAC in the file, or leave mac out"
+            )
     yield from _moving(guest, facts)
 
 

@@ -107,9 +107,11 @@ def ensure(sure: dict[str, bool]) -> None:
         chains, *admitted = [hear(one) for one in asked]
         ours = chains.partition("table inet guestnet {")[2].partition("\n}")[0]
         if "\tchain forward {" not in ours:
-            log("the table inet guestnet was missing; put back")
+            log("the table inet guestnet is missing; it is put back")
             rebuild(sure)
         admit(admitted)
+    else:
+        complain()
 
 
 def rules() -> None:
@@ -120,6 +122,15 @@ def rules() -> None:
         admit([hear(one) for one in ask_admitted()])
         if passed_over:
             raise HookError(f"the forwards of {', '.join(passed_over)} are not in force; run guestnet apply")
+    else:
+        complain()
+
+
+def complain() -> None:
+    """No table is prepared. That is right before the first apply; not when networks of ours are there."""
+    folder, _, start = HOSTS.rpartition("/")
+    if os.path.isdir(folder) and any(name.startswith(start) for name in os.listdir(folder)):
+        raise HookError(f"{COMPILED}/table.nft is missing: no isolation and no forwards; run guestnet apply")
 
 
 def rebuild(sure: dict[str, bool]) -> list[str]:
@@ -130,15 +141,22 @@ def rebuild(sure: dict[str, bool]) -> list[str]:
     running = {file[:-4] for file in os.listdir(RUNNING) if file.endswith(".xml")} if os.path.isdir(RUNNING) else set()
     for name, runs in sure.items():
         running.add(name) if runs else running.discard(name)
-    passed_over = []
+    passed_over, parts = [], {}
     for name in sorted(running):
         try:
-            text += add(elements(name))
+            parts[name] = add(elements(name))
         except (HookError, OSError, ValueError) as trouble:  # one guest's trouble is not the others'
             log(trouble)
             passed_over.append(name)
+    if nft(text + "".join(parts.values())):
+        return passed_over
+    # So is what nft does not take: isolation first, then each guest by itself.
     if not nft(text, quiet=False):
         raise HookError("the firewall table could not be put back")
+    for name, part in parts.items():
+        if part and not nft(part, quiet=False):
+            log(f"{name}: nft does not take its forwards; run guestnet apply")
+            passed_over.append(name)
     return passed_over
 
 
@@ -338,9 +356,9 @@ def lines(name: str) -> list[str]:
             found = source.read().split("\n")
     except (FileNotFoundError, IsADirectoryError):  # a guest that is not in the file, or without a name
         return []
-    if found[0] != VERSION or found[-1] != "":
+    if found[0] != VERSION or found[-2:] != ["end", ""]:
         raise HookError(f"{name}: what was prepared for it is of another version, or cut short; run guestnet apply")
-    return found[1:-1]
+    return found[1:-2]
 
 
 def nics(name: str) -> list[list[str]]:
@@ -435,29 +453,50 @@ def wait(pid: int) -> int:
 
 
 def with_lock(sure: dict[str, bool], act: "Callable[[], object]") -> None:
-    """One change of the rules at a time; the lock goes with the process, however it ends.
+    """One change of the rules at a time. The lock is held by what this started, too: an nft that outlives a killed run
+    must not change what the next one did.
 
-    Each run leaves a mark before it waits and takes it away when it is done. A mark of a process that is gone is one
-    that was killed, or failed: nobody knows how far it came, so everything is put in anew.
+    Each run leaves a mark, locked as long as it lives, before it waits, and takes it away when it is done. One that
+    nobody holds is of a run that was killed, or failed: nobody knows how far it came, so everything is put in anew.
     """
     os.makedirs(RUN, 0o755, exist_ok=True)
     own = f"busy.{os.getpid()}"
-    os.close(os.open(f"{RUN}/{own}", os.O_WRONLY | os.O_CREAT, 0o600))
-    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    stale = os.path.exists(f"{RUN}/{own}")  # of an earlier process with our id
+    if stale:
+        os.unlink(f"{RUN}/{own}")
+    # It has no name until it is locked, so no other run can take it for abandoned. (With src_dir_fd Python calls
+    # linkat(2), which follows the link in /proc, as open(2) has it for O_TMPFILE.)
+    mark = os.open(RUN, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    fcntl.flock(mark, fcntl.LOCK_EX)
+    os.link(f"/proc/self/fd/{mark}", f"{RUN}/{own}", src_dir_fd=mark)
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    dead = [file for file in os.listdir(RUN) if file.startswith("busy.") and file != own and not alive(file[5:])]
+    os.set_inheritable(descriptor, True)
+    # Who finishes takes its mark away under this lock, so none of those is seen here.
+    dead = [file for file in os.listdir(RUN) if file.startswith("busy.") and abandoned(f"{RUN}/{file}")]
     act()
-    if dead:
-        log(f"{len(dead)} earlier runs did not finish; all forwards are put in anew")
+    if dead or stale:
+        log(f"{len(dead) + stale} earlier runs did not finish; all forwards are put in anew")
+        rebuild(sure)
         for file in dead:
             os.unlink(f"{RUN}/{file}")
-        rebuild(sure)
     os.unlink(f"{RUN}/{own}")
     os.close(descriptor)
 
 
-def alive(pid: str) -> bool:
-    return os.path.exists(f"/proc/{pid}")
+def abandoned(path: str) -> bool:
+    """Whether nobody holds a mark. Its name, a process id, says nothing: ids are given anew."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def by_unit() -> bool:

@@ -6,6 +6,7 @@ Rules are never parsed: the table is compared as nft prints it, elements of our 
 from __future__ import annotations
 
 import json
+from ipaddress import IPv6Address
 from typing import Any
 
 from guestnet.compile import nft, ruleset
@@ -121,8 +122,11 @@ def _spell(value: Any) -> str:
             return " . ".join(map(_spell, parts))
         case {"elem": {"val": inner}}:  # it has a comment or counter
             return _spell(inner)
-        case {"prefix": {"addr": address, "len": length}}:
-            return f"{address}/{length}"
+        case {"prefix": {"addr": str() as address, "len": length}}:
+            return f"{_spell(address)}/{length}"
+        case str() if ":" in value and "." in value:
+            # inet_ntop(3) writes the last 32 bits of some addresses with dots, Python's ipaddress never.
+            return str(IPv6Address(value))
         case str() | int():
             return str(value)
     raise GuestnetError(f"nft printed an element in a form that is not known: {value}", "report it, with nft --version")

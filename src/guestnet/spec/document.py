@@ -119,7 +119,7 @@ def load(source: bytes | str, file: str) -> Loaded:
 
 def _decode(source: bytes | str, file: str) -> str:
     if len(source) > LARGEST:
-        what = f"the file has {len(source) / 1024 / 1024:.1f} MB"
+        what = f"the file has more than {LARGEST // 1024 // 1024} MB"
         raise _refusal(Place(file, 1, 1), what, f"at most {LARGEST // 1024 // 1024} MB are read: is it the right file?")
     if isinstance(source, str):
         return source.removeprefix("\ufeff")

@@ -33,9 +33,13 @@ def parse_ip6(text: str) -> IPv6Address:
     if "%" in text:
         raise WrongError(f'"{text}" names a link', "leave the % and what follows out")
     try:
-        return IPv6Address(text)
+        address = IPv6Address(text)
     except ValueError:
-        pass
+        address = None
+    if address is not None and address.ipv4_mapped:
+        raise WrongError(f"{text} is an IPv4 address written as IPv6", f"no packet has it: write {address.ipv4_mapped}")
+    if address is not None:
+        return address
     if _is_ip4(text):
         raise WrongError(f"{text} is an IPv4 address", "an IPv6 address belongs here")
     if "/" in text:
