@@ -156,7 +156,7 @@ def test_a_guest_defined_after_the_apply_gets_its_reservation_at_prepare(lab: La
 
 
 def test_the_plan_names_a_guest_whose_mac_differs(lab: Lab) -> None:
-    assert "guest web1 has another MAC on network lab" in lab.host.guestnet("plan").stdout
+    assert "guest web1 has the MAC 52:54:00:99:99:99 on network lab" in lab.host.guestnet("plan").stdout
 
 
 def test_a_broken_hook_lets_guests_start(lab: Lab) -> None:
