@@ -79,7 +79,7 @@ PROGRAMS = {"nft": ["nft", "--version"], "iptables": ["iptables", "-V"], "python
 
 
 def processor() -> str:
-    with open("/proc/cpuinfo") as source:  # noqa: PTH123
+    with open("/proc/cpuinfo") as source:  # noqa: PTH123  a file of the kernel, read once
         lines = [line.partition(":") for line in source]
     return next((value.strip() for name, _, value in lines if name.strip() == "model name"), platform.machine())
 
