@@ -9,7 +9,7 @@ from ipaddress import ip_interface, ip_network
 import pytest
 
 from guestnet.decide.conflicts import beside, conflicts
-from guestnet.decide.facts import Facts, ForeignNetwork, Route
+from guestnet.decide.facts import Facts, ForeignNetwork, HostNic, Route
 from guestnet.decide.state import Key, Network, State
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
@@ -116,7 +116,7 @@ def test_names_and_bridges() -> None:
     assert "exists in libvirt and is not guestnet's" in said("lab", "virbr9")[0]
     assert "used by libvirt's network other" in said("other", "virbr84")[0]
     assert said("other", "virbr9") == []
-    taken = replace(FACTS, links=frozenset({"virbr84"}))
+    taken = replace(FACTS, nics=(HostNic("virbr84", "bridge"),))
     assert "exists on the host already" in problems(taken)[0]
     assert problems(taken, THERE) == [], "it is our own"
 

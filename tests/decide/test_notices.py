@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
-from guestnet.decide.facts import Domain, DomainNic, Facts, Listener, Route
+from guestnet.decide.facts import Domain, DomainNic, Facts, HostNic, Listener, Route
 from guestnet.decide.notices import notices, taken_over
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
@@ -124,7 +124,7 @@ def test_another_mac_than_the_file_has() -> None:
 
 def test_a_nic_that_the_host_does_not_have() -> None:
     made = world("'up0:80:80', 'ppp0:81:80', 'ppp0:81:80/udp', 'virbr84:82:80'")
-    facts = replace(FACTS, links=frozenset({"up0"}))
+    facts = replace(FACTS, nics=(HostNic("up0"),))
     (note,) = notices(made, facts)
     assert note == (
         "the host does not have NIC ppp0, where guest web1 has forwards (81/tcp, 81/udp): they work as soon as it has; "

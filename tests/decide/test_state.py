@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from guestnet.decide.state import (
     KINDS,
     Admit,
+    Bridge,
     File,
     Folder,
     Key,
@@ -35,6 +36,7 @@ things: dict[type[Thing], st.SearchStrategy[Thing]] = {
     Admit: st.builds(Admit),
     Unit: st.builds(Unit, text, st.booleans(), st.booleans()),
     Link: st.builds(Link, text),
+    Bridge: st.builds(Bridge, text, text, st.booleans(), st.none() | st.integers()),
 }
 keys = st.builds(Key, st.sampled_from(list(KINDS)), text)
 

@@ -19,6 +19,7 @@ VERSION = "guestnet 1"
 _ELEMENT = re.compile(r"(\S+ \. ){0,2}(tcp|udp) \. \d+ : \S+ \. \d+")
 FOLDER = "/var/lib/guestnet/compiled"
 TABLE_FILE = f"{FOLDER}/table.nft"
+BRIDGES = f"{FOLDER}/bridges"
 END = "end"  # the last line: a file without it was cut short
 GUESTS = f"{FOLDER}/guests"
 

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 from ipaddress import IPv4Interface, IPv6Interface
 
 from guestnet.compile.dhcp import hosts_folder
-from guestnet.spec.world import Network, Side4, Side6
+from guestnet.spec.world import Lan, Network, Side4, Side6
 
 MARK = "urn:guestnet:1"  # namespace of the element in <metadata> that says: this network is ours
 DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
@@ -24,20 +24,47 @@ def network_xml(network: Network) -> str:
     ET.SubElement(root, "name").text = network.name
     ET.SubElement(ET.SubElement(root, "metadata"), f"{{{MARK}}}network")
     _forward(root, network)
+    if network.guest_isolation:
+        ET.SubElement(root, "port", isolated="yes")
     stp = "on" if network.stp else "off"
     ET.SubElement(root, "bridge", name=network.bridge, stp=stp, delay="0")
     # A network defined again without its MAC gets a random one, and guests' neighbour caches go stale.
     ET.SubElement(root, "mac", address=network.mac)
+    if network.mtu:
+        ET.SubElement(root, "mtu", size=str(network.mtu))
     if network.domain:
         ET.SubElement(root, "domain", name=network.domain, localOnly="yes")
-    if network.host_access == "none":
-        ET.SubElement(root, "dns", enable="no")  # then DHCP does not name the host as DNS server either
-    for side in (network.v4, network.v6):
-        if side:
-            _ip(root, side)
-    if network.v4 or network.v6:
+    _dns(root, network)
+    if network.bandwidth:
+        bandwidth = ET.SubElement(root, "bandwidth")
+        for direction, rate in network.bandwidth:
+            ET.SubElement(bandwidth, direction, {key: str(value) for key, value in rate})
+    for side in network.sides:
+        _ip(root, side)
+    for to, via in network.routes:
+        family = {"family": "ipv6"} if to.version == 6 else {}  # noqa: PLR2004
+        place = {"address": str(to.network_address), "prefix": str(to.prefixlen), "gateway": str(via)}
+        ET.SubElement(root, "route", family | place)
+    if network.sides:
         options = ET.SubElement(root, f"{{{DNSMASQ}}}options")
         ET.SubElement(options, f"{{{DNSMASQ}}}option", value=f"dhcp-hostsdir={hosts_folder(network.name)}")
+    return _text(root)
+
+
+def lan_xml(lan: Lan) -> str:
+    """The document for a network on the LAN: libvirt makes no bridge, no DHCP and no rules there."""
+    root = ET.Element("network")
+    ET.SubElement(root, "name").text = lan.name
+    ET.SubElement(ET.SubElement(root, "metadata"), f"{{{MARK}}}network")
+    if lan.bridge:
+        ET.SubElement(root, "forward", mode="bridge")
+        if lan.guest_isolation:
+            ET.SubElement(root, "port", isolated="yes")
+        ET.SubElement(root, "bridge", name=lan.bridge)
+    elif lan.interface:
+        # libvirt's names for the modes of macvtap, but bridge is that of forward too.
+        forward = ET.SubElement(root, "forward", dev=lan.interface, mode=lan.macvtap)
+        ET.SubElement(forward, "interface", dev=lan.interface)
     return _text(root)
 
 
@@ -52,6 +79,12 @@ def bridge(xml: str) -> str:
     return element.get("name", "") if element is not None else ""
 
 
+def own_bridge(xml: str) -> str:
+    """The name of the bridge that libvirt makes for the network; empty when it makes none."""
+    forward = ET.fromstring(xml).find("forward")  # noqa: S314  libvirt's own output
+    return "" if forward is not None and forward.get("mode") == "bridge" else bridge(xml)
+
+
 def canonical(xml: str) -> str:
     """One spelling for all documents that mean the same network: what libvirt adds by itself is left out.
 
@@ -60,7 +93,8 @@ def canonical(xml: str) -> str:
     Raises ET.ParseError when it is not XML.
     """
     root = ET.fromstring(xml)  # noqa: S314  libvirt's own output or ours
-    root.attrib.pop("connections", None)
+    for element in (root, *root.iter("interface")):
+        element.attrib.pop("connections", None)
     for uuid in root.findall("uuid"):
         root.remove(uuid)
     for nat in root.findall("forward/nat"):
@@ -71,6 +105,12 @@ def canonical(xml: str) -> str:
         for nat in forward.findall("nat"):
             if not len(nat) and not nat.attrib:
                 forward.remove(nat)
+    for element in root.iter():
+        # The order of different elements, and of attributes, says nothing; that of equal ones (ip, route) is kept.
+        element[:] = sorted(element, key=lambda inner: inner.tag)
+        attributes = sorted(element.attrib.items())
+        element.attrib.clear()
+        element.attrib.update(attributes)
     return _text(root)
 
 
@@ -86,13 +126,35 @@ def with_uuid(xml: str, uuid: str) -> str:
 def _forward(root: ET.Element, network: Network) -> None:
     if network.mode == "isolated":
         return  # no <forward>: libvirt's own isolated network
-    forward = ET.SubElement(root, "forward", mode="nat")
+    through = {"dev": network.uplink} if network.uplink else {}
+    if network.mode == "routed":
+        forward = ET.SubElement(root, "forward", through | {"mode": "route"})
+    else:
+        forward = ET.SubElement(root, "forward", through | {"mode": "nat"})
+    if network.uplink:
+        ET.SubElement(forward, "interface", dev=network.uplink)
     nat66 = network.nat6 and network.v6 is not None
-    if not nat66 and network.nat_ports is None:
+    if network.mode == "routed" or (not nat66 and network.nat_ports is None):
         return
     nat = ET.SubElement(forward, "nat", {"ipv6": "yes"} if nat66 else {})
     if network.nat_ports:
         ET.SubElement(nat, "port", start=str(network.nat_ports.first), end=str(network.nat_ports.last))
+
+
+def _dns(root: ET.Element, network: Network) -> None:
+    if network.host_access == "none":
+        ET.SubElement(root, "dns", enable="no")  # then DHCP does not name the host as DNS server either
+    elif network.forwarders or network.hosts:
+        dns = ET.SubElement(root, "dns")
+        for server in network.forwarders:
+            ET.SubElement(dns, "forwarder", addr=str(server))
+        names: dict[str, list[str]] = {}
+        for name, address in network.hosts:
+            names.setdefault(str(address), []).append(name)
+        for ip, listed in names.items():
+            host = ET.SubElement(dns, "host", ip=ip)
+            for name in listed:
+                ET.SubElement(host, "hostname").text = name
 
 
 def _ip(root: ET.Element, side: Side4 | Side6) -> None:

@@ -7,10 +7,10 @@ These rule forms were tried with packets on nft 1.0.6, kernel 6.18, libvirt 9.0.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from guestnet.compile import nft
-from guestnet.spec.world import Forward, Network, World
+from guestnet.spec.world import Address, Forward, Network, Subnet, World
 from guestnet.words.addresses import network_text
 
 # libvirt rejects new inbound connections in a base chain of its own, where an accept of ours does not count. So each
@@ -95,28 +95,46 @@ def is_admit_rule(line: str) -> bool:
 
 def _sets(networks: tuple[Network, ...]) -> list[list[str]]:
     bridges = [nft.quoted(network.bridge) for network in networks]
-    isolated = [network for network in networks if network.mode == "isolated"]
-    closed = [network for network in networks if network.mode == "nat"]
     guarded = [network for network in networks if network.host_access != "full"]
-    dns = [network for network in guarded if network.host_access == "services"]
-    sides = [side for network in networks for side in (network.v4, network.v6) if side]
-    own = {4: [], 6: []}  # type: dict[int, list[str]]
-    nets = {4: [], 6: []}  # type: dict[int, list[str]]
-    for side in sides:
-        own[side.host.version].append(str(side.host.ip))
-        nets[side.host.version].append(str(side.host.network))
+    chosen = {
+        "isolated": [network for network in networks if network.mode == "isolated"],
+        "closed4": [network for network in networks if network.mode != "isolated" and 4 not in network.open],  # noqa: PLR2004
+        "closed6": [network for network in networks if network.mode != "isolated" and 6 not in network.open],  # noqa: PLR2004
+        "guarded": guarded,
+        "services": [network for network in guarded if network.host_access == "services"],
+    }
+    apart = [network.bridge for network in networks if network.guest_isolation]
+    sides = [side for network in networks for side in network.sides]
+    denied = [(nft.quoted(network.bridge), to) for network in networks for to in network.deny]
     return [
         nft.named_set("bridges", "ifname", bridges),
         nft.named_set("same", "ifname . ifname", [f"{bridge} . {bridge}" for bridge in bridges]),
+        nft.named_set("apart", "ifname . ifname", [f"{nft.quoted(bridge)} . {nft.quoted(bridge)}" for bridge in apart]),
         *(
-            nft.named_set(name, "ifname", [nft.quoted(network.bridge) for network in chosen])
-            for name, chosen in (("isolated", isolated), ("closed", closed), ("guarded", guarded), ("dns", dns))
+            nft.named_set(name, "ifname", [nft.quoted(network.bridge) for network in those])
+            for name, those in chosen.items()
         ),
-        nft.named_set("own4", "ipv4_addr", own[4]),
-        nft.named_set("own6", "ipv6_addr", own[6]),
-        nft.named_set("guests4", "ipv4_addr", nets[4], interval=True),
-        nft.named_set("guests6", "ipv6_addr", nets[6], interval=True),
+        *(
+            part
+            for family, (_, kind) in _FAMILIES.items()
+            for part in (
+                nft.named_set(f"own{family}", kind, _of(family, [side.host.ip for side in sides])),
+                nft.named_set(
+                    f"guests{family}", kind, _of(family, [side.host.network for side in sides]), interval=True
+                ),
+                nft.named_set(
+                    f"denied{family}",
+                    f"ifname . {kind}",
+                    [f"{bridge} . {network_text(to)}" for bridge, to in denied if to.version == family],
+                    interval=True,
+                ),
+            )
+        ),
     ]
+
+
+def _of(family: int, things: Sequence[Address | Subnet]) -> list[str]:
+    return [str(thing) for thing in things if thing.version == family]
 
 
 def _chains() -> list[list[str]]:
@@ -140,15 +158,22 @@ def _chains() -> list[list[str]]:
         nft.chain(
             "forward",
             [
-                # With br_netfilter, packets between guests of one bridge pass here too.
+                # With br_netfilter, packets between guests of one bridge pass here too; else only what one of them
+                # sends to another by way of the host.
+                f"iifname . oifname @apart {translated} accept",
+                "iifname . oifname @apart drop",
                 "iifname . oifname @same accept",
                 # libvirt's isolated networks alone let packets out to routed ones, one way.
                 "iifname @isolated drop",
                 "oifname @isolated drop",
                 "ct state established,related accept",
+                "iifname . ip daddr @denied4 reject with icmpx type admin-prohibited",
+                "iifname . ip6 daddr @denied6 reject with icmpx type admin-prohibited",
                 # A nat network is closed from outside, also where libvirt leaves it open (IPv6 without NAT66).
-                f"oifname @closed {translated} accept",
-                "oifname @closed reject with icmpx type admin-prohibited",
+                f"meta nfproto ipv4 oifname @closed4 {translated} accept",
+                f"meta nfproto ipv6 oifname @closed6 {translated} accept",
+                "meta nfproto ipv4 oifname @closed4 reject with icmpx type admin-prohibited",
+                "meta nfproto ipv6 oifname @closed6 reject with icmpx type admin-prohibited",
             ],
             "filter hook forward priority -5",
         ),
@@ -168,8 +193,14 @@ _GUARDED = [
     "oifname @guarded ip6 hoplimit 255 icmpv6 type nd-router-advert accept",
     "ip6 hoplimit 255 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
     "icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept",
-    "iifname @dns meta l4proto { tcp, udp } th dport 53 accept",
-    "oifname @dns meta l4proto { tcp, udp } th sport 53 accept",
+    # Of connections that a router has to do with: packet too big, unreachable, time exceeded.
+    "ct state related accept",
+    "iifname @services meta l4proto { tcp, udp } th dport 53 accept",
+    "oifname @services meta l4proto { tcp, udp } th sport 53 accept",
+    "iifname @services icmp type echo-request accept",
+    "oifname @services icmp type echo-reply accept",
+    "iifname @services icmpv6 type echo-request accept",
+    "oifname @services icmpv6 type echo-reply accept",
     "drop",
 ]
 

@@ -14,7 +14,7 @@ from guestnet.decide.facts import Facts, ForeignNetwork, Route
 from guestnet.decide.state import Change, Key, State
 from guestnet.decide.state import Network as LiveNetwork
 from guestnet.spec.choose import Subnet, overlaps
-from guestnet.spec.world import Network, World
+from guestnet.spec.world import Lan, Network, World
 from guestnet.words.problems import Problem
 
 _SUBNET = "choose another subnet in the file"
@@ -35,6 +35,8 @@ def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ..
             found += _moved(network, subnet, world, facts)
             found += _routes(network, subnet, facts)
             found += _starting(network, subnet, facts)
+    for lan in world.lans:
+        found += _lan(lan, facts)
     if facts.foreign_table and world.networks:
         what = "the firewall has a table inet guestnet that somebody else made (it has no mark of ours)"
         found.append(Problem(what, "rename it, or remove it: nft delete table inet guestnet"))
@@ -42,8 +44,74 @@ def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ..
 
 
 def _starts(change: Change) -> bool:
+    """Whether libvirt starts a network for it that has firewall rules."""
     before = change.before.running if isinstance(change.before, LiveNetwork) else None
-    return isinstance(change.after, LiveNetwork) and change.after.running not in (None, before)
+    after = change.after.running if isinstance(change.after, LiveNetwork) else None
+    return after is not None and after != before and bool(netxml.own_bridge(after))
+
+
+# Who makes bridges of these names, and fills their tables: a guest there would be in the middle of it.
+_OTHERS = {
+    "docker": "docker",
+    "br-": "docker",
+    "lxcbr": "LXC",
+    "lxdbr": "LXD",
+    "incusbr": "incus",
+    "cni": "a CNI",
+    "podman": "podman",
+}
+
+
+def _lan(lan: Lan, facts: Facts) -> Iterator[Problem]:
+    """What a network on the LAN needs: a bridge that is there, or a NIC that is nobody's."""
+    what = f"network {lan.name} of mode {lan.mode}"
+    if any(other.name == lan.name for other in facts.networks):
+        todo = "give yours another name in the file, or remove that one with virsh"
+        yield Problem(f"network {lan.name} exists in libvirt and is not guestnet's", todo)
+    if lan.interface:
+        yield from _interface(lan, lan.interface, what, facts)
+    if not lan.bridge:
+        return
+    bridge = facts.nic(lan.bridge)
+    owner = next((other.name for other in facts.networks if other.bridge == lan.bridge and other.makes_bridge), None)
+    maker = next((maker for start, maker in _OTHERS.items() if lan.bridge.startswith(start)), None)
+    if lan.interface:
+        if bridge is not None and not bridge.ours:
+            yield Problem(f"{what}: {lan.bridge} exists already, and guestnet did not make it", _BRIDGE)
+    elif bridge is None:
+        yield Problem(f"{what}: there is no bridge {lan.bridge}", "make it, or write interface: and a spare NIC")
+    elif bridge.kind != "bridge":
+        yield Problem(
+            f"{what}: {lan.bridge} is no bridge", f"write interface: {lan.bridge} instead, if it is a spare NIC"
+        )
+    elif owner is not None:
+        yield Problem(f"{what}: {lan.bridge} is the bridge of libvirt's network {owner}", "attach guests to that one")
+    elif maker is not None:
+        yield Problem(f"{what}: {lan.bridge} is {maker}'s bridge", "use one of your own")
+
+
+def _interface(lan: Lan, name: str, what: str, facts: Facts) -> Iterator[Problem]:
+    nic = facts.nic(name)
+    addresses = [str(address.ip) for link, address in facts.addresses if link == name]
+    if nic is None:
+        others = ", ".join(sorted(other.name for other in facts.nics if other.kind not in ("bridge", "tun")))
+        yield Problem(f"{what}: there is no NIC {name}", f"there are: {others}")
+        return
+    if nic.master and nic.master != lan.bridge:
+        yield Problem(
+            f"{what}: {name} is in {nic.master} already", f"use bridge: {nic.master}, or take it out of there"
+        )
+    if lan.mode == "macvtap":
+        return
+    if nic.kind == "bridge":
+        yield Problem(f"{what}: {name} is a bridge itself", f"write bridge: {name}")
+    elif nic.wireless:
+        todo = "use mode nat or routed: access points drop frames with MACs they do not know"
+        yield Problem(f"{what}: {name} is wireless, and cannot be in a bridge", todo)
+    elif addresses or any(uplink.nic == name for uplink in facts.uplinks):
+        has = f"has the host's own {', '.join(addresses)}" if addresses else "has the host's default route"
+        todo = f"make a bridge by hand that has {name} and its addresses, and write bridge:; or use mode macvtap"
+        yield Problem(f"{what}: {name} {has}; over it the host would lose its network", todo)
 
 
 def beside(world: World, facts: Facts) -> Iterator[str]:
@@ -109,7 +177,10 @@ def _moved(network: Network, subnet: Subnet, world: World, facts: Facts) -> Iter
 
 def _connected(network: Network, subnet: Subnet, facts: Facts) -> Iterator[Problem]:
     for link, other in facts.subnets:
-        if link != network.bridge and subnet.version == other.version and subnet.overlaps(other):
+        inside = network.proxy_arp and link == network.uplink and subnet.prefixlen > other.prefixlen
+        if inside or link == network.bridge or subnet.version != other.version:
+            continue  # a part of the uplink's own subnet is what proxy ARP is for
+        if subnet.overlaps(other):
             yield Problem(f"{subnet} of network {network.name} overlaps {other} on {link}", _SUBNET)
 
 

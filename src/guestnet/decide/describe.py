@@ -11,7 +11,7 @@ from guestnet.compile import dhcp, hookdata, netxml
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
 from guestnet.decide.plan import Plan, cut_off
-from guestnet.decide.state import Change, File, Network, Setting, Table, Unit
+from guestnet.decide.state import Bridge, Change, File, Network, Setting, Table, Unit
 from guestnet.spec import world
 
 _FAMILY = {4: "IPv4", 6: "IPv6"}
@@ -20,6 +20,7 @@ _HOST_ACCESS = {
     "services": "the host's DHCP and DNS, and nothing else of it or behind it",
     "full": "the host, and nothing behind it",
 }
+_NATS = {"nat": ", NAT44", "routed": ", no NAT"}
 _BYTES3 = 24  # bits: the network's part of an address ends at its last dot
 
 
@@ -72,6 +73,7 @@ def step(change: Change) -> str:
         "setting": f"{_dotted(name)} = {value}",
         "table": f"firewall table inet guestnet {verb}",
         "admit": f"admit rule in {name} FORWARD {verb}",
+        "bridge": f"{_bridge(change)} {verb}",
         "unit": f"{name} {'removed' if change.after is None else 'enabled and started'}",
         "completion": f"completion {name} {verb}",
         "link": f"link {name} {verb}",
@@ -123,6 +125,7 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
     words = {
         "table": "firewall table inet guestnet",
         "admit": f"admit rule in {name} FORWARD",
+        "bridge": _bridge(change),
         "hook": f"hook {name}",
         "unit": f"{name}, {_unit(change)}",
         "sysctl.d": f"{name}, for the next boot",
@@ -138,6 +141,11 @@ def _unit(change: Change) -> str:
     return "restores rules at boot and after reloads of other firewalls"
 
 
+def _bridge(change: Change) -> str:
+    shown = change.after if isinstance(change.after, Bridge) else change.before
+    return f"bridge {change.key.name} over {shown.port if isinstance(shown, Bridge) else ''}"
+
+
 def _dotted(key: str) -> str:
     """A sysctl as people write it, unless a NIC's name in it has a dot of its own."""
     return key if "." in key else key.replace("/", ".")
@@ -147,10 +155,15 @@ def _network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
     before, after = change.before, change.after
     hit = ", ".join(cut_off(change, plan.facts))
     if not isinstance(after, Network):
-        return [("- with its bridge, DHCP and DNS", f"cuts off {hit}" if hit else "")]
+        whole = isinstance(before, Network) and netxml.own_bridge(before.xml or before.running or "<network/>")
+        what = "- with its bridge, DHCP and DNS" if whole else "- from libvirt"
+        return [(what, f"cuts off {hit}" if hit else "")]
     if not isinstance(before, Network):
+        lan = next((lan for lan in plan.world.lans if lan.name == change.key.name), None)
+        if lan is not None:
+            return [(f"+ {_over(lan)}", "")]
         network = next(network for network in plan.world.networks if network.name == change.key.name)
-        return [(f"+ {line}", "") for line in _addresses(network)]
+        return [(f"+ {line}", "") for line in (*_addresses(network), *_knobs(network))]
     lines = [(f"~ {line}", "") for line in _xml_diff(before.xml, after.xml)]
     if before.running is None and after.running is not None:
         lines.append(("+ started", ""))
@@ -169,14 +182,36 @@ def _addresses(network: world.Network) -> list[str]:
     lines = []
     if network.v4:
         pool = f"DHCP {_short(network.v4)}" if network.v4.pool else "no DHCP"
-        lines.append(f"{network.v4.host}, {pool}{', NAT44' if network.mode == 'nat' else ''}")
+        lines.append(f"{network.v4.host}, {pool}{_NATS.get(network.mode, '')}")
     if network.v6:
         pool = f"DHCPv6 {_short(network.v6)} and RA" if network.v6.pool else "RA, no DHCPv6"
-        nat = f", {'NAT66' if network.nat6 else 'no NAT66'}" if network.mode == "nat" else ""
+        nat = {"nat": f", {'NAT66' if network.nat6 else 'no NAT66'}", "routed": ", no NAT"}.get(network.mode, "")
         lines.append(f"{network.v6.host}, {pool}{nat}")
     if network.mode == "isolated":
         lines.append(f"guests reach each other, {_HOST_ACCESS[network.host_access]}")
     return lines
+
+
+def _over(lan: world.Lan) -> str:
+    """Where its guests are plugged in."""
+    if lan.mode == "macvtap":
+        return f"macvtaps ({lan.macvtap}) on {lan.interface}; addresses from the LAN"
+    return f"guests in {lan.bridge}{f' over {lan.interface}' if lan.interface else ''}; addresses from the LAN"
+
+
+def _knobs(network: world.Network) -> list[str]:
+    """What it says besides addresses."""
+    said = []
+    if network.mode != "isolated" and network.host_access != "full":
+        said.append(f"host_access {network.host_access}")
+    if network.guest_isolation:
+        said.append("guests do not reach each other")
+    if network.deny:
+        said.append(f"guests do not reach {', '.join(map(str, network.deny))}")
+    if network.mode == "routed":
+        doors = {_FAMILY[family]: "open" if family in network.open else "closed" for family in (4, 6)}
+        said.append("inbound " + ", ".join(f"{family} {door}" for family, door in doors.items()))
+    return said
 
 
 def _short(side: world.Side4 | world.Side6) -> str:
@@ -231,7 +266,10 @@ def _guest_title(path: str, plan: Plan) -> str:
 
 
 def _mode(name: str, desired: world.World) -> str:
-    return next((f" ({n.mode}, {n.bridge})" for n in desired.networks if n.name == name), "")
+    virtual = {network.name: (network.mode, network.bridge) for network in desired.networks}
+    on_lan = {lan.name: (lan.mode, lan.bridge or lan.interface) for lan in desired.lans}
+    found = {**virtual, **on_lan}.get(name)
+    return f" ({found[0]}, {found[1]})" if found else ""
 
 
 def _state(change: Change) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
-from guestnet.compile import dhcp, hookdata, netxml, ruleset, sysctl, unit
+from guestnet.compile import bridge, dhcp, hookdata, netxml, ruleset, sysctl, unit
 from guestnet.decide.facts import Facts
-from guestnet.decide.state import Admit, File, Folder, Key, Network, Setting, State, Table, Thing, Unit
+from guestnet.decide.state import Admit, Bridge, File, Folder, Key, Network, Setting, State, Table, Thing, Unit
 from guestnet.spec.memory import Memory, to_text
 from guestnet.spec.world import Forward, Guest, World
 
@@ -37,7 +37,12 @@ def settings(world: World, facts: Facts, memory: Memory) -> dict[str, str]:
         wanted["net/ipv4/ip_forward"] = "1"
     if v6:
         wanted["net/ipv6/conf/all/forwarding"] = "1"
-    return wanted
+    # The upstream router asks for guests' addresses as if they were on its own link, and the host answers.
+    return wanted | {proxy_arp(network.uplink): "1" for network in routers if network.proxy_arp and network.uplink}
+
+
+def proxy_arp(nic: str) -> str:
+    return f"net/ipv4/conf/{nic}/proxy_arp"
 
 
 def accept_ra(nic: str) -> str:
@@ -61,7 +66,14 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str) -> tupl
         state[Key("table", "guestnet")] = Table(ruleset.table(world), running_elements(world.guests, facts))
         for program in ("iptables", "ip6tables"):
             state[Key("admit", program)] = Admit()
-    if world.networks or facts.installed:
+    for lan in world.lans:
+        xml = netxml.canonical(netxml.lan_xml(lan))
+        state[Key("network", lan.name)] = Network(xml, xml, lan.autostart)
+        if lan.bridge and lan.interface and lan.mac:
+            state[Key("bridge", lan.bridge)] = Bridge(lan.interface, lan.mac, lan.stp, lan.mtu)
+    if any(lan.bridge and lan.interface for lan in world.lans):
+        state[Key("hookdata", hookdata.BRIDGES)] = File(bridge.hook_file(world.lans))
+    if world.networks or world.lans or facts.installed:
         state |= standing(hook, systemd=facts.systemd)
     state |= {Key("setting", key): Setting(value) for key, value in (wanted | given_back).items()}
     for network in world.networks:

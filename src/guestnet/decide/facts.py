@@ -51,6 +51,7 @@ class ForeignNetwork:
     running: bool = True
     autostart: bool = False
     subnets: tuple[Subnet, ...] = ()  # of its definition: its addresses and static routes
+    makes_bridge: bool = True  # libvirt makes its bridge; else it is one that exists
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,18 @@ class Listener:
 
 
 @dataclass(frozen=True)
+class HostNic:
+    """A link of the host. kind: the kernel's, such as bridge or veth, empty for hardware; master: what it is in."""
+
+    name: str
+    kind: str = ""
+    master: str = ""
+    ours: bool = False  # a bridge that guestnet made
+    wireless: bool = False
+    up: bool = True
+
+
+@dataclass(frozen=True)
 class Facts:
     hostname: str
     libvirt: str  # version, such as 9.0.0
@@ -91,7 +104,7 @@ class Facts:
     uplinks: tuple[Uplink, ...] = ()
     learning: tuple[str, ...] = ()  # NICs with a route or address from router advertisements that the kernel handles
     networks: tuple[ForeignNetwork, ...] = ()
-    links: frozenset[str] = frozenset()  # names of all links
+    nics: tuple[HostNic, ...] = ()  # all links of the host
     subnets: tuple[tuple[str, Subnet], ...] = ()  # connected, on links not ours: (link, subnet)
     routes: tuple[Route, ...] = ()
     # (link, address) of every link, ours too, in the kernel's order; without loopback and link-local ones
@@ -103,5 +116,13 @@ class Facts:
     listening: tuple[Listener, ...] = ()  # of the host's own processes
     programs: dict[int, str] = field(default_factory=dict)  # inode of a listener -> `sshd (pid 812)`, where it matters
     systemd: bool = False  # it booted the host and runs
+    bridge_filter: tuple[str, ...] = ()  # of iptables and ip6tables: those that see bridged traffic, and drop it
     installed: bool = False  # hooks or unit of ours are there
     hooks_loaded: bool = False  # libvirt saw a hook of both kinds when it started, so it will call ours
+
+    @property
+    def links(self) -> frozenset[str]:
+        return frozenset(nic.name for nic in self.nics)
+
+    def nic(self, name: str | None) -> HostNic | None:
+        return next((nic for nic in self.nics if nic.name == name), None)

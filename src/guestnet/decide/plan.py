@@ -43,7 +43,12 @@ def cut_off(change: Change, facts: Facts) -> tuple[str, ...]:
         return ()
     if isinstance(change.after, Network) and change.after.running == change.before.running:
         return ()  # also when only taps are put back: that disturbs nobody who is not disturbed already
-    name, bridge = change.key.name, netxml.bridge(change.before.running)
+    name, bridge = change.key.name, netxml.own_bridge(change.before.running)
+    if not bridge:
+        # libvirt leaves guests on the LAN plugged in; only the end of a bridge of ours takes it from them.
+        over = facts.nic(netxml.bridge(change.before.running))
+        if change.after is not None or over is None or not over.ours:
+            return ()
     return tuple(
         domain.name
         for domain in facts.domains

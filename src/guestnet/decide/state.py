@@ -79,7 +79,17 @@ class Link:
     target: str
 
 
-Thing = Folder | File | Setting | Table | Network | Admit | Unit | Link
+@dataclass(frozen=True)
+class Bridge:
+    """A Linux bridge of ours over one NIC, by name. The host itself has no address on it."""
+
+    port: str
+    mac: str
+    stp: bool
+    mtu: int | None = None
+
+
+Thing = Folder | File | Setting | Table | Network | Admit | Unit | Link | Bridge
 State = Mapping[Key, Thing]
 
 # The order in which things come to be; they go in the reverse order. A kind's reason stands beside it.
@@ -92,6 +102,7 @@ KINDS: dict[str, type[Thing]] = {
     "hookdata": File,
     "hook": File,
     "table": Table,  # before the networks: no guest runs without isolation
+    "bridge": Bridge,  # before the network whose guests are plugged into it
     "network": Network,
     "admit": Admit,  # after the networks: libvirt makes the chains when the first one starts
     "unit": Unit,  # last, and so the first to go: its start puts rules in, which only the steps before can take back

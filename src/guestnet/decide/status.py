@@ -37,20 +37,30 @@ def make_status(plan: Plan, live: State) -> Status:
 
 
 def _networks(plan: Plan, live: State) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    for lan in plan.world.lans:
+        place = lan.bridge or lan.interface or ""
+        rows.append((lan.name, lan.mode, place, _running(live, lan.name), "-", "-", _count(plan, lan.name)))
     for network in plan.world.networks:
-        match live.get(Key("network", network.name)):
-            case Network(running=None):
-                state = "stopped"
-            case Network():
-                state = "running"
-            case _:
-                state = "not there"
         sides = [str(side.host) if side else "-" for side in (network.v4, network.v6)]
-        count = sum(nic.network == network.name for guest in plan.world.guests for nic in guest.nics)
-        guests = f"{count} guest{'s' if count != 1 else ''}"
-        rows.append((network.name, network.mode, network.bridge, state, *sides, guests))
-    return rows
+        state = _running(live, network.name)
+        rows.append((network.name, network.mode, network.bridge, state, *sides, _count(plan, network.name)))
+    return sorted(rows)
+
+
+def _running(live: State, name: str) -> str:
+    match live.get(Key("network", name)):
+        case Network(running=None):
+            return "stopped"
+        case Network():
+            return "running"
+        case _:
+            return "not there"
+
+
+def _count(plan: Plan, name: str) -> str:
+    count = sum(nic.network == name for guest in plan.world.guests for nic in guest.nics)
+    return f"{count} guest{'s' if count != 1 else ''}"
 
 
 def _guest(guest: Guest, facts: Facts) -> list[tuple[str, ...]]:

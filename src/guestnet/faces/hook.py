@@ -57,18 +57,30 @@ class HookError(Exception):
 
 
 def main(argv: list[str]) -> None:
-    kind = "network" if "network.d" in argv[0] else "qemu"
     name, operation = [*argv, "", ""][1:3]
     if operation == RULES:
         with_lock({}, rules)
-    elif kind == "network":
-        if operation == "started":
-            with_lock({}, lambda: ensure({}))
-            replug(name, sys.stdin.buffer.read())
-        elif operation == "port-created":
-            plugged(name, sys.stdin.buffer.read())
-    elif operation == "prepare":
+    elif "network.d" in argv[0]:
+        network(name, operation)
+    else:
+        guest(name, operation)
+
+
+def network(name: str, operation: str) -> None:
+    if operation == "start":
+        with_lock({}, bridges)
+    elif operation == "started":
+        with_lock({}, lambda: ensure({}))
+        replug(name, sys.stdin.buffer.read())
+    elif operation == "port-created":
+        plugged(name, sys.stdin.buffer.read())
+
+
+def guest(name: str, operation: str) -> None:
+    if operation == "prepare":
         reserve(name)
+        if os.path.exists(f"{COMPILED}/bridges"):
+            with_lock({}, bridges)
     elif operation == "start":
         with_lock({name: True}, lambda: ensure({name: True}))
     elif operation in ("started", "reconnect"):
@@ -115,8 +127,9 @@ def ensure(sure: dict[str, bool]) -> None:
 
 
 def rules() -> None:
-    """Table, admit rules and forwards are there. Not asking first what is missing: another firewall may have emptied
-    chains or maps of a table that is still there."""
+    """Bridges, table, admit rules and forwards are there. Not asking first what is missing: another firewall may have
+    emptied chains or maps of a table that is still there."""
+    bridges()
     if os.access(f"{COMPILED}/table.nft", os.R_OK):
         passed_over = rebuild({})
         admit([hear(one) for one in ask_admitted()])
@@ -131,6 +144,33 @@ def complain() -> None:
     folder, _, start = HOSTS.rpartition("/")
     if os.path.isdir(folder) and any(name.startswith(start) for name in os.listdir(folder)):
         raise HookError(f"{COMPILED}/table.nft is missing: no isolation and no forwards; run guestnet apply")
+
+
+def bridges() -> None:
+    """The bridges that are ours over a NIC are there, as they are not after a boot."""
+    try:
+        with open(f"{COMPILED}/bridges") as source:
+            found = [line.split(" ", 2) for line in source]
+    except FileNotFoundError:
+        return
+    for bridge, nic in dict.fromkeys((words[0], words[1]) for words in found):
+        if not os.path.exists(f"/sys/class/net/{bridge}") and os.path.exists(f"/sys/class/net/{nic}"):
+            new, *rest = [words[2] for words in found if words[0] == bridge]
+            made = feed(["ip", "-batch", "-"], new, quiet=False)
+            for link in (bridge, nic):
+                still(link)
+            if not made or not feed(["ip", "-batch", "-"], "".join(rest), quiet=False):
+                raise HookError(f"bridge {bridge} over {nic} could not be made")
+            log(f"bridge {bridge} was missing; made over {nic}")
+
+
+def still(link: str) -> None:
+    """The host takes no address from the LAN there (see guestnet.compile.bridge)."""
+    try:
+        with open(f"/proc/sys/net/ipv6/conf/{link}/disable_ipv6", "w") as out:
+            out.write("1")
+    except OSError:
+        pass  # no IPv6 at all on this host
 
 
 def rebuild(sure: dict[str, bool]) -> list[str]:
@@ -388,8 +428,13 @@ def encoded(name: str) -> str:
 
 def nft(text: str, quiet: bool = True) -> bool:
     """Whether nft took the text, in one transaction."""
+    return feed(["nft", "-f", "-"], text, quiet=quiet)
+
+
+def feed(argv: list[str], text: str, quiet: bool) -> bool:
+    """Whether a program took the text."""
     read_end, write_end = os.pipe()
-    pid = spawn(["nft", "-f", "-"], (read_end, write_end), quiet=quiet)
+    pid = spawn(argv, (read_end, write_end), quiet=quiet)
     os.close(read_end)
     try:
         rest = text.encode()

@@ -7,7 +7,9 @@ from guestnet.spec.world import World
 
 
 def xml_text(world: World) -> str:
-    return "".join(netxml.network_xml(network) for network in world.networks)
+    texts = {network.name: netxml.network_xml(network) for network in world.networks}
+    texts |= {lan.name: netxml.lan_xml(lan) for lan in world.lans}
+    return "".join(texts[name] for name in sorted(texts))
 
 
 def nft_text(world: World) -> str:

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from guestnet.compile import netxml
-from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra
+from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp
 from guestnet.decide.facts import Facts
 from guestnet.host import firewall, listeners, netlink, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
@@ -19,12 +19,13 @@ _HOOKS = Path("/etc/libvirt/hooks")
 
 def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
     ours, foreign = libvirt.networks()
-    bridges = {netxml.bridge(xml) for network in ours.values() for xml in (network.xml, network.running) if xml}
+    bridges = {netxml.own_bridge(xml) for network in ours.values() for xml in (network.xml, network.running) if xml}
     addresses = netlink.addresses()
     connected = dict.fromkeys((link, address.network) for link, address in addresses)
     uplinks = netlink.uplinks()
     learning = netlink.learning()
-    keys = [*FORWARDING, *(accept_ra(nic) for nic in learning), *memory.sysctls]
+    nics = netlink.nics()
+    keys = [*FORWARDING, *(accept_ra(nic) for nic in learning), *(proxy_arp(nic.name) for nic in nics), *memory.sysctls]
     values = {key: sysctl.read(key) for key in keys}
     return Facts(
         hostname=socket.gethostname(),
@@ -34,7 +35,8 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         uplinks=uplinks,
         learning=learning,
         networks=foreign,
-        links=frozenset(netlink.links().values()),
+        nics=nics,
+        bridge_filter=firewall.bridge_filter(),
         subnets=tuple((link, subnet) for link, subnet in connected if link not in bridges),
         # What a guest is the gateway to is no subnet of ours
         routes=tuple(
@@ -46,7 +48,8 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         own=frozenset(ours),
         settings={key: value for key, value in values.items() if value is not None},
         foreign_table=firewall.foreign(firewall.listing()),
-        libvirt_rules=not any(network.running for network in ours.values()) or firewall.libvirt_rules(),
+        libvirt_rules=not any(network.running and netxml.own_bridge(network.running) for network in ours.values())
+        or firewall.libvirt_rules(),
         listening=listeners.listening(),
         systemd=systemd.booted(),
         installed=systemd.installed() or any(Path(path).exists() for path in HOOKS),

@@ -11,6 +11,7 @@ from typing import Any
 
 from guestnet.compile import nft, ruleset
 from guestnet.decide.state import Table
+from guestnet.host import sysctl
 from guestnet.host.run import ProgramError, run, succeeds
 from guestnet.words.problems import GuestnetError
 
@@ -84,6 +85,16 @@ def libvirt_rules() -> bool:
     """Whether libvirt's own rules are there, by the backend that it uses: jumps in FORWARD, or a table (>= 10.4)."""
     jump = ("-w", "5", "-C", "FORWARD", "-j", "LIBVIRT_FWI")
     return succeeds("iptables", *jump) or succeeds("nft", "list", "table", "ip", "libvirt_network")
+
+
+def bridge_filter() -> tuple[str, ...]:
+    """Of iptables and ip6tables those whose FORWARD judges what passes through a bridge (br_netfilter), and drops what
+    no rule of it accepts."""
+    found = []
+    for program, key in (("iptables", "bridge-nf-call-iptables"), ("ip6tables", "bridge-nf-call-ip6tables")):
+        if sysctl.read(f"net/bridge/{key}") == "1" and "-P FORWARD DROP" in run(program, "-w", "5", "-S", "FORWARD"):
+            found.append(program)
+    return tuple(found)
 
 
 def put_admit(program: str, wanted: bool) -> None:

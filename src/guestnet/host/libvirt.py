@@ -150,10 +150,11 @@ class Libvirt:
         if running != wanted:
             net.create()
         # net-destroy, by us or by hand, leaves running guests' taps without a bridge (libvirt 9.0).
+        bridge = netxml.bridge(net.XMLDesc())
         for tap in self.taps():
-            if tap.belongs(name, net.bridgeName()):
+            if bridge and tap.belongs(name, bridge):
                 with contextlib.suppress(ProgramError):  # the guest, and its tap, may go meanwhile
-                    run("ip", "link", "set", tap.device, "master", net.bridgeName())
+                    run("ip", "link", "set", tap.device, "master", bridge)
 
     def taps(self) -> tuple[Tap, ...]:
         """The taps of running guests."""
@@ -210,6 +211,7 @@ def _foreign(net: libvirt.virNetwork, xml: str, running: bool) -> ForeignNetwork
     return ForeignNetwork(
         name=net.name(),
         bridge=bridge.get("name", "") if bridge is not None else "",
+        makes_bridge=bool(netxml.own_bridge(xml)),
         forwards=running and mode in _FORWARDING,
         running=running,
         autostart=_autostart(net),

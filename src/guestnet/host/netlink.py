@@ -5,13 +5,17 @@ from __future__ import annotations
 import ipaddress
 import socket
 from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
 
-from guestnet.decide.facts import Route, Uplink
+from guestnet.compile import bridge
+from guestnet.decide.facts import HostNic, Route, Uplink
+from guestnet.decide.state import Bridge
 from guestnet.host import sysctl
 
+_IFF_UP = 1
 _RTPROT_RA = 9  # linux/rtnetlink.h: the route came from a router advertisement
 _RT_TABLE_MAIN = 254
 _RTM_F_CLONED = 0x200  # a cached copy of another route
@@ -25,6 +29,50 @@ def links() -> dict[int, str]:
     """Interface index -> name."""
     with IPRoute() as netlink:
         return {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
+
+
+def nics() -> tuple[HostNic, ...]:
+    """All links."""
+    with IPRoute() as netlink:
+        found = list(netlink.get_links())
+    names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in found}
+    return tuple(
+        HostNic(
+            name=link.get_attr("IFLA_IFNAME"),
+            kind=_kind(link),
+            master=names.get(link.get_attr("IFLA_MASTER"), ""),
+            ours=str(link.get_attr("IFLA_IFALIAS") or "").startswith(bridge.MARK),
+            up=bool(link["flags"] & _IFF_UP),
+            wireless=Path(f"/sys/class/net/{link.get_attr('IFLA_IFNAME')}/phy80211").exists(),
+        )
+        for link in found
+    )
+
+
+def _kind(link: Any) -> str:
+    info = link.get_attr("IFLA_LINKINFO")
+    return str(info.get_attr("IFLA_INFO_KIND") or "") if info else ""
+
+
+def our_bridges() -> dict[str, Bridge]:
+    """The bridges that carry our mark, each with its NIC as long as that is plugged in ("" when it is not)."""
+    with IPRoute() as netlink:
+        links = list(netlink.get_links())
+    found = {}
+    for link in links:
+        alias = str(link.get_attr("IFLA_IFALIAS") or "")
+        if not alias.startswith(bridge.MARK) or _kind(link) != "bridge":
+            continue
+        ports = {port.get_attr("IFLA_IFNAME") for port in links if port.get_attr("IFLA_MASTER") == link["index"]}
+        port, mtu = alias.removeprefix(bridge.MARK), link.get_attr("IFLA_MTU")
+        stp = link.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA").get_attr("IFLA_BR_STP_STATE")
+        found[link.get_attr("IFLA_IFNAME")] = Bridge(
+            port if port in ports else "",
+            link.get_attr("IFLA_ADDRESS"),
+            bool(stp),
+            None if mtu == bridge.USUAL_MTU else mtu,
+        )
+    return found
 
 
 def masters() -> dict[str, str]:
@@ -51,6 +99,18 @@ def uplinks() -> tuple[Uplink, ...]:
                         learned.add(name)
     families.pop("", None)
     return tuple(Uplink(name, tuple(sorted(found)), name in learned) for name, found in sorted(families.items()))
+
+
+def gateways() -> dict[int, str]:
+    """Family -> the router of its default route, where that has an address which others than the host can name."""
+    found: dict[int, str] = {}
+    with IPRoute() as netlink:
+        for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
+            for route in netlink.get_default_routes(family=family, table=_RT_TABLE_MAIN):
+                gateway = route.get_attr("RTA_GATEWAY")
+                if gateway and not ipaddress.ip_address(gateway).is_link_local:
+                    found.setdefault(number, gateway)
+    return found
 
 
 def learning() -> tuple[str, ...]:

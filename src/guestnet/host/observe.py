@@ -32,11 +32,12 @@ def observe(libvirt: Libvirt, desired: State) -> State:
     for folder in files.folders(dhcp.FOLDERS):
         live[Key("folder", folder)] = Folder(files.mode(folder))
         _add_files(live, "reservation", files.names(folder))
-    _add_files(live, "hookdata", [hookdata.TABLE_FILE, *files.names(hookdata.GUESTS)])
+    _add_files(live, "hookdata", [hookdata.TABLE_FILE, hookdata.BRIDGES, *files.names(hookdata.GUESTS)])
     live |= observe_standing()
     listing = firewall.listing()
     if listing is not None and not firewall.foreign(listing):
         live[Key("table", "guestnet")] = Table(listing, firewall.elements())
+    live |= {Key("bridge", name): bridge for name, bridge in netlink.our_bridges().items()}
     live |= _networks(libvirt)
     for program in ("iptables", "ip6tables"):
         if firewall.admitted(program):

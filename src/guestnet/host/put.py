@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guestnet.decide.state import Change, File, Folder, Link, Network, Setting, Table, Unit
-from guestnet.host import dnsmasq, files, firewall, sysctl, systemd
+from guestnet.decide.state import Bridge, Change, File, Folder, Link, Network, Setting, Table, Unit
+from guestnet.host import bridge, dnsmasq, files, firewall, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import rules_lock
 
@@ -12,16 +12,19 @@ def put(libvirt: Libvirt, change: Change) -> None:
     """Makes `change.key` what `change.after` says. Doing it again changes nothing more, so that it can be repeated
     after a crash. Raises GuestnetError with the reason when it can't."""
     name, before, after = change.key.name, change.before, change.after
-    if change.key.kind == "network":
-        libvirt.put_network(
-            name, before if isinstance(before, Network) else None, after if isinstance(after, Network) else None
-        )
-    else:
-        put_locally(change)
+    match change.key.kind:
+        case "network":
+            libvirt.put_network(
+                name, before if isinstance(before, Network) else None, after if isinstance(after, Network) else None
+            )
+        case "bridge":
+            bridge.put_bridge(name, after if isinstance(after, Bridge) else None)
+        case _:
+            put_locally(change)
 
 
 def put_locally(change: Change) -> None:
-    """As `put`, for everything but networks; needs no libvirt."""
+    """As `put`, for everything but networks and their bridges; needs no libvirt."""
     kind, name = change.key
     before, after = change.before, change.after
     match kind:

@@ -19,7 +19,7 @@ def check(spec: Spec, loaded: Loaded, whole: Loaded) -> list[Problem]:
     What is in `whole` only is a problem already: nothing that depends on it is called wrong because of it.
     """
     return [
-        *network_problems(spec, loaded),
+        *network_problems(spec, loaded, whole),
         *guest_problems(spec, loaded, whole),
         *forward_problems(spec, loaded),
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from guestnet.spec.document import Loaded, Path
 from guestnet.spec.forwards import Listen, protocols
-from guestnet.spec.models import Forward, Guest, Nic, Spec
+from guestnet.spec.models import Forward, Guest, Network, Nic, Spec
 from guestnet.words.ports import PortRange
 from guestnet.words.problems import Place, Problem
 
@@ -33,9 +33,9 @@ def forward_problems(spec: Spec, loaded: Loaded) -> Iterator[Problem]:
             if nic is None:
                 yield _nowhere(name, guest, forward, loaded, path)
                 continue
-            if _isolated(spec, nic):
-                what = f"a forward to guest {name} in network {nic.network}, which is isolated, reaches nobody"
-                yield Problem(what, "remove it, or give the guest a NIC in a nat network", loaded.place(path))
+            useless = _useless(name, nic, spec.networks.get(nic.network))
+            if useless:
+                yield Problem(*useless, loaded.place(path))
                 continue
             where = loaded.place((*path, "listen" if forward.listen else "family"))
             wrong = _family(spec, name, nic, forward)
@@ -55,9 +55,15 @@ def _nowhere(name: str, guest: Guest, forward: Forward, loaded: Loaded, path: Pa
     return Problem(what, f"it is in {its}", loaded.place((*path, "network")))
 
 
-def _isolated(spec: Spec, nic: Nic) -> bool:
-    network = spec.networks.get(nic.network)
-    return network is not None and network.mode == "isolated"
+def _useless(name: str, nic: Nic, network: Network | None) -> tuple[str, str] | None:
+    """Why nobody needs a forward to the guest there, and what to do."""
+    if network is not None and network.mode == "isolated":
+        what = f"a forward to guest {name} in network {nic.network}, which is isolated, reaches nobody"
+        return what, "remove it, or give the guest a NIC in a nat network"
+    if network is not None and network.on_lan:
+        what = f"a forward to guest {name} in network {nic.network} of mode {network.mode} is not needed"
+        return what, "remove it: the guest is on the LAN, and reached there at its own address"
+    return None
 
 
 def _asked(forward: Forward) -> tuple[str, ...]:

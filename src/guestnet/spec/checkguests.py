@@ -64,6 +64,12 @@ def _addresses(spec: Spec, loaded: Loaded, whole: Loaded) -> Iterator[Problem]:
         key = f"ipv{address.version}"
         network = spec.networks.get(nic.network)
         path: Path = ("networks", nic.network, key)
+        if network is not None and network.on_lan:
+            what = (
+                f"{address} in network {nic.network}: guests of mode {network.mode} have their addresses from the LAN"
+            )
+            yield Problem(what, f"remove {key}, and reserve it at the LAN's DHCP server", place)
+            continue
         if network is None or (path in whole.places and path not in loaded.places):
             continue  # its own problem is told already
         side = network.ipv4 if address.version == 4 else network.ipv6  # noqa: PLR2004

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
+from guestnet.spec.checkknobs import knob_problems, lan_problems
 from guestnet.spec.choose import inside
 from guestnet.spec.document import Loaded, Path
 from guestnet.spec.models import Network, Side4, Side6, Spec
+from guestnet.words import modes
 from guestnet.words.addresses import HOST_BITS6, in_prefix
 from guestnet.words.problems import Place, Problem
 
@@ -28,15 +30,20 @@ _ONE_RANGE4 = 16  # a DHCP range of libvirt stays inside one /16 and one /112 (v
 _ONE_RANGE6 = 112
 
 
-def network_problems(spec: Spec, loaded: Loaded) -> Iterator[Problem]:
+def network_problems(spec: Spec, loaded: Loaded, whole: Loaded) -> Iterator[Problem]:
     for name, network in spec.networks.items():
+        yield from _mode_keys(name, network, loaded)
+    for name, network in spec.virtual.items():
         path: Path = ("networks", name)
         yield from _subnet4(network.ipv4, loaded, (*path, "ipv4"))
         yield from _subnet6(network.ipv6, loaded, (*path, "ipv6"))
         for side, key in ((network.ipv4, "ipv4"), (network.ipv6, "ipv6")):
             yield from _dhcp(side, name, loaded, (*path, key))
         yield from _families(name, network, loaded)
-        yield from _mode_keys(name, network, loaded)
+        yield from knob_problems(name, network, loaded)
+    for name, network in spec.networks.items():
+        if network.on_lan:
+            yield from lan_problems(name, network, loaded, whole)
     yield from _overlaps(spec, loaded)
     yield from _bridges(spec, loaded)
 
@@ -54,14 +61,15 @@ def _families(name: str, network: Network, loaded: Loaded) -> Iterator[Problem]:
 
 
 def _mode_keys(name: str, network: Network, loaded: Loaded) -> Iterator[Problem]:
-    """Keys that belong to another mode."""
-    path: Path = ("networks", name)
-    if network.mode == "isolated" and network.nat is not None:
-        what = f"network {name} is isolated and has nat"
-        yield Problem(what, "remove nat, or use mode nat", loaded.key((*path, "nat")))
-    if network.mode == "nat" and network.host_access is not None:
-        what = f"host_access in network {name} of mode nat is not there yet in this version"
-        yield Problem(what, "leave it out: guests reach the host", loaded.key((*path, "host_access")))
+    """Keys that belong to other modes."""
+    for key in sorted(Network.model_fields.keys() - modes.KEYS[network.mode] - {"mode"}):
+        path: Path = ("networks", name, key)
+        value = getattr(network, key)
+        none = isinstance(value, (Side4, Side6)) and value.address == "none"  # says what is so anyway
+        if path in loaded.keys and not none:
+            others = [mode for mode in modes.MODES if key in modes.KEYS[mode]]
+            what = f"{key} means nothing in network {name} of mode {network.mode}"
+            yield Problem(what, f"remove it; it belongs to mode {', '.join(others)}", loaded.key(path))
 
 
 def _subnet4(side: Side4, loaded: Loaded, path: Path) -> Iterator[Problem]:
@@ -175,7 +183,7 @@ def _begins_inside(host: IPv4Interface | IPv6Interface, wider: IPv4Interface | I
 
 
 def _written(spec: Spec, loaded: Loaded) -> Iterator[tuple[Place, str, IPv4Interface | IPv6Interface]]:
-    for name, network in spec.networks.items():
+    for name, network in spec.virtual.items():
         for host, key in ((network.ipv4.address, "ipv4"), (network.ipv6.address, "ipv6")):
             if not isinstance(host, str):
                 yield loaded.place(("networks", name, key, "address")), name, host

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 from typing import Literal
 
-from guestnet.words.addresses import parse_ip4, parse_ip6
+from guestnet.words.addresses import parse_ip
 from guestnet.words.ports import PortRange, Protocol, parse_ports
 from guestnet.words.problems import WrongError
 
@@ -78,7 +78,7 @@ def parse_listen(text: str) -> Listen:
         if text == "lo":
             raise WrongError("lo is the host's loopback", "listen on a NIC that others reach, or on any")
         return text
-    address = parse_ip6(text) if ":" in text else parse_ip4(text)
+    address = parse_ip(text)
     if address.is_unspecified:
         raise WrongError(
             f"{address} stands for no single address", "leave it out to listen on any; family: chooses IPv4 or IPv6"

@@ -14,6 +14,7 @@ from pydantic_core.core_schema import CoreSchema
 from guestnet.spec import forwards, values
 from guestnet.spec.forwards import Listen, Source
 from guestnet.spec.values import refusal
+from guestnet.words import modes
 from guestnet.words.ports import PortRange
 from guestnet.words.problems import WrongError
 
@@ -74,20 +75,94 @@ class Nat(BaseModel):
     ports: values.Ports | None = None
 
 
+class Inbound(BaseModel):
+    """`inbound:` of a network: whether those outside open connections to its guests; None is what the mode does."""
+
+    model_config = CONFIG
+    ipv4: values.Door | None = None
+    ipv6: values.Door | None = None
+
+    _short = model_validator(mode="before")(
+        lambda value: value if isinstance(value, dict) else {"ipv4": value, "ipv6": value}
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_text(handler(core), "string")
+
+
+class Egress(BaseModel):
+    """`egress:` of a network: where its guests may not connect to. `private`: RFC 1918, ULA and the like; `host`: the
+    host's own services but DHCP and DNS."""
+
+    model_config = CONFIG
+    deny: values.Deny = ()
+
+
+class Route(BaseModel):
+    """A further subnet that one of the guests routes to; `via` is that guest's address."""
+
+    model_config = CONFIG
+    to: values.Subnet
+    via: values.Ip
+
+
+class Dns(BaseModel):
+    """The network's own DNS server: whom it asks, and names it knows by itself."""
+
+    model_config = CONFIG
+    forwarders: values.Ips = ()
+    hosts: Annotated[dict[values.HostName, values.Ips], _nothing_is(dict)] = {}
+
+
+class Rate(BaseModel):
+    """KiB a second on average and at most, and how many KiB may go at the latter."""
+
+    model_config = CONFIG
+    average: values.Kibibytes
+    peak: values.Kibibytes | None = None
+    burst: values.Kibibytes | None = None
+
+
+class Bandwidth(BaseModel):
+    """Of all guests of the network together; inbound is towards them."""
+
+    model_config = CONFIG
+    inbound: Rate | None = None
+    outbound: Rate | None = None
+
+
 class Network(BaseModel):
-    """`nat` only in mode nat; `host_access` only in mode isolated, None is none."""
+    """Which keys belong to which mode: `words.modes.KEYS`. `host_access` None: none if isolated, else full. `stp` None:
+    on in a bridge of libvirt's; off towards the LAN, whose switches may close a port that speaks it (BPDU guard)."""
 
     model_config = CONFIG
     mode: values.Mode
     bridge: values.Bridge | None = None
+    interface: values.Nic | None = None
+    macvtap: values.Macvtap | None = None
     mac: values.Mac | None = None
     ipv4: Side4 = Side4()
     ipv6: Side6 = Side6()
     nat: Nat | None = None
+    uplink: values.Nic | None = None
+    proxy_arp: values.Flag = False
+    inbound: Inbound = Inbound()
+    egress: Egress = Egress()
     host_access: values.HostAccess | None = None
+    guest_isolation: values.Flag = False
     domain: values.Domain | None = None
+    dns: Dns = Dns()
+    routes: Annotated[tuple[Route, ...], _nothing_is(list)] = ()
+    mtu: values.Mtu | None = None
+    bandwidth: Bandwidth = Bandwidth()
     autostart: values.Flag = True
-    stp: values.Flag = True
+    stp: values.Flag | None = None
+
+    @property
+    def on_lan(self) -> bool:
+        """Whether its guests are on the LAN, and have their addresses from there."""
+        return self.mode in modes.LAN
 
 
 class Forward(BaseModel):
@@ -194,3 +269,8 @@ class Spec(BaseModel):
     model_config = CONFIG
     networks: Annotated[dict[values.NetworkName, Network], _nothing_is(dict)] = {}
     guests: Annotated[dict[values.GuestName, Guest], _nothing_is(dict)] = {}
+
+    @property
+    def virtual(self) -> dict[str, Network]:
+        """The networks that libvirt makes a bridge and addresses for."""
+        return {name: network for name, network in self.networks.items() if not network.on_lan}

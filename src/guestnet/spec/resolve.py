@@ -11,11 +11,13 @@ from functools import partial
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
 from itertools import product
 from random import Random
+from typing import cast
 
 from guestnet.spec import choose, forwards, models, world
 from guestnet.spec.choose import Taken
 from guestnet.spec.memory import GuestMemory, Memory, NetworkMemory
-from guestnet.words.addresses import in_prefix
+from guestnet.words import modes
+from guestnet.words.addresses import PRIVATE, in_prefix
 
 __all__ = ["Taken", "resolve"]
 
@@ -32,24 +34,29 @@ def resolve(
     """
     hosts4 = _hosts4(spec, memory, taken)
     ula = memory.ula
-    if ula is None and any(network.ipv6.address == "auto" for network in spec.networks.values()):
+    if ula is None and any(network.ipv6.address == "auto" for network in spec.virtual.values()):
         ula = choose.new_ula(random)
     hosts6 = _hosts6(spec, memory, taken, ula)
     bridges = _bridges(spec, memory, taken)
     macs_of_bridges = _bridge_macs(spec, memory, random)
     networks = tuple(
         _network(name, network, hosts4.get(name), hosts6.get(name), (bridges[name], macs_of_bridges[name]))
+        for name, network in sorted(spec.virtual.items())
+    )
+    lans = tuple(
+        _lan(name, network, bridges.get(name), macs_of_bridges.get(name))
         for name, network in sorted(spec.networks.items())
+        if network.on_lan
     )
     v4, v6 = _addresses4(spec, memory, networks), _addresses6(spec, memory, networks)
     guests = tuple(_guest(name, guest, v4, v6, macs) for name, guest in sorted(spec.guests.items()))
-    desired = world.World(networks, guests)
+    desired = world.World(networks, guests, lans)
     return desired, _remember(replace(memory, ula=ula), desired)
 
 
 def _hosts4(spec: models.Spec, memory: Memory, taken: Taken) -> dict[str, IPv4Interface]:
     """The host's own address in every network that has IPv4."""
-    asked = {name: network.ipv4.address for name, network in spec.networks.items()}
+    asked = {name: network.ipv4.address for name, network in spec.virtual.items()}
     hosts = {name: address for name, address in asked.items() if isinstance(address, IPv4Interface)}
     auto = [name for name, address in asked.items() if address == "auto"]
     known = {name: one.ipv4 for name, one in memory.networks.items() if one.ipv4}
@@ -59,7 +66,7 @@ def _hosts4(spec: models.Spec, memory: Memory, taken: Taken) -> dict[str, IPv4In
 
 def _hosts6(spec: models.Spec, memory: Memory, taken: Taken, ula: IPv6Network | None) -> dict[str, IPv6Interface]:
     """The host's own address in every network that has IPv6; `ula` is there when one is auto."""
-    asked = {name: network.ipv6.address for name, network in spec.networks.items()}
+    asked = {name: network.ipv6.address for name, network in spec.virtual.items()}
     hosts = {name: address for name, address in asked.items() if isinstance(address, IPv6Interface)}
     auto = [name for name, address in asked.items() if address == "auto"]
     known = {name: one.ipv6 for name, one in memory.networks.items() if one.ipv6}
@@ -71,28 +78,44 @@ def _hosts6(spec: models.Spec, memory: Memory, taken: Taken, ula: IPv6Network | 
 
 
 def _bridges(spec: models.Spec, memory: Memory, taken: Taken) -> dict[str, str]:
+    """Of the networks that have one, by name."""
     names = {name: network.bridge for name, network in spec.networks.items() if network.bridge}
-    for name in sorted(spec.networks.keys() - names.keys()):
+    nameless = sorted(_made_by_us(spec).keys() - names.keys())
+    for name in nameless:
         known = memory.networks.get(name, NetworkMemory()).bridge
         if known and known not in names.values():
             names[name] = known
     used = {*names.values(), *(known.bridge for known in memory.networks.values() if known.bridge), *taken.bridges}
-    for name in sorted(spec.networks.keys() - names.keys()):
+    for name in nameless:
+        if name in names:
+            continue
         names[name] = choose.free_bridge(used)
         used.add(names[name])
     return names
 
 
+def _made_by_us(spec: models.Spec) -> dict[str, models.Network]:
+    """The networks whose bridge comes and goes with them."""
+    return {
+        name: network
+        for name, network in spec.networks.items()
+        if not network.on_lan or (network.mode == "bridge" and network.interface)
+    }
+
+
 def _bridge_macs(spec: models.Spec, memory: Memory, random: Random) -> dict[str, str]:
     """Always written: a network defined without one gets another at each definition (guests' neighbour caches)."""
     macs = {name: network.mac for name, network in spec.networks.items() if network.mac}
-    for name in sorted(spec.networks.keys() - macs.keys()):
+    without = sorted(_made_by_us(spec).keys() - macs.keys())
+    for name in without:
         known = memory.networks.get(name, NetworkMemory()).mac
         if known and known not in macs.values():
             macs[name] = known
     guests = {nic.mac for guest in spec.guests.values() for nic in guest.all_nics if nic.mac}
     used = {*macs.values(), *guests, *(known.mac for known in memory.networks.values() if known.mac)}
-    for name in sorted(spec.networks.keys() - macs.keys()):
+    for name in without:
+        if name in macs:
+            continue
         macs[name] = choose.new_mac(random, used)
         used.add(macs[name])
     return macs
@@ -116,17 +139,75 @@ def _network(
     nat = network.nat or models.Nat()
     return world.Network(
         name=name,
-        mode=network.mode,
+        mode=cast("modes.Virtual", network.mode),  # the caller chose it so
         bridge=bridge_and_mac[0],
         mac=bridge_and_mac[1],
         v4=v4,
         v6=v6,
         nat6=network.mode == "nat" and v6 is not None and nat.ipv6 is not False,
         nat_ports=nat.ports,
-        host_access=network.host_access or ("none" if network.mode == "isolated" else "full"),
+        host_access=_host_access(network),
         domain=network.domain,
         autostart=network.autostart,
-        stp=network.stp,
+        stp=network.stp is not False,
+        guest_isolation=network.guest_isolation,
+        open=_open(network),
+        deny=_deny(network),
+        uplink=network.uplink,
+        proxy_arp=network.proxy_arp,
+        routes=tuple((route.to, route.via) for route in network.routes),
+        forwarders=network.dns.forwarders,
+        hosts=tuple((host, address) for host, listed in sorted(network.dns.hosts.items()) for address in listed),
+        mtu=network.mtu,
+        bandwidth=_bandwidth(network.bandwidth),
+    )
+
+
+def _lan(name: str, network: models.Network, bridge: str | None, mac: str | None) -> world.Lan:
+    return world.Lan(
+        name=name,
+        mode=cast("modes.Lan", network.mode),  # the caller chose it so
+        bridge=bridge,
+        interface=network.interface,
+        macvtap=network.macvtap or "bridge",
+        mac=mac if network.interface and bridge else None,
+        guest_isolation=network.guest_isolation,
+        autostart=network.autostart,
+        stp=network.stp is True,
+        mtu=network.mtu,
+    )
+
+
+def _host_access(network: models.Network) -> world.HostAccess:
+    if network.host_access is not None:
+        return network.host_access
+    if network.mode == "isolated":
+        return "none"
+    return "services" if "host" in network.egress.deny else "full"
+
+
+def _open(network: models.Network) -> frozenset[int]:
+    usual = "open" if network.mode == "routed" else "closed"
+    doors = {4: network.inbound.ipv4, 6: network.inbound.ipv6}
+    return frozenset(family for family, door in doors.items() if (door or usual) == "open")
+
+
+def _deny(network: models.Network) -> tuple[forwards.Source, ...]:
+    found: list[forwards.Source] = []
+    for item in network.egress.deny:
+        if not isinstance(item, str):
+            found.append(item)
+        elif item == "private":
+            found += PRIVATE
+    return forwards.joined(tuple(found))
+
+
+def _bandwidth(written: models.Bandwidth) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+    sides = (("inbound", written.inbound), ("outbound", written.outbound))
+    return tuple(
+        (side, tuple((key, value) for key, value in rate.model_dump().items() if value is not None))
+        for side, rate in sides
+        if rate
     )
 
 
@@ -223,6 +304,9 @@ def _remember(memory: Memory, desired: world.World) -> Memory:
         ipv4 = network.v4.host.network if network.v4 else old.ipv4
         ipv6 = network.v6.host.network if network.v6 else old.ipv6
         networks[network.name] = NetworkMemory(ipv4, ipv6, network.bridge, network.mac)
+    for lan in desired.lans:
+        if lan.mac:
+            networks[lan.name] = NetworkMemory(bridge=lan.bridge, mac=lan.mac)
     for guest in desired.guests:
         for nic in guest.nics:
             known = guests.get((nic.network, guest.name), GuestMemory())

@@ -20,7 +20,14 @@ _TRUTH_ELSEWHERE = ("y", "n", "yes", "no", "on", "off")  # to readers of YAML 1.
 def show(spec: models.Spec, desired: world.World) -> str:
     """YAML that loads to the same world, with no memory needed. `desired` is what `spec` resolved to."""
     document: dict[str, Value] = {
-        "networks": {network.name: _network(network) for network in desired.networks},
+        "networks": dict(
+            sorted(
+                [
+                    *((network.name, _network(network, spec.networks[network.name])) for network in desired.networks),
+                    *((lan.name, _lan(lan)) for lan in desired.lans),
+                ]
+            )
+        ),
         "guests": {guest.name: _guest(spec.guests[guest.name], guest) for guest in desired.guests},
     }
     if not document["guests"]:
@@ -28,7 +35,7 @@ def show(spec: models.Spec, desired: world.World) -> str:
     return "".join(f"{line}\n" for line in _lines(document))
 
 
-def _network(network: world.Network) -> Value:
+def _network(network: world.Network, written: models.Network) -> Value:
     shown: dict[str, Value] = {
         "mode": network.mode,
         "bridge": network.bridge,
@@ -41,11 +48,51 @@ def _network(network: world.Network) -> Value:
     if network.mode == "nat":
         ports: dict[str, Value] = {"ports": str(network.nat_ports)} if network.nat_ports else {}
         shown["nat"] = {"ipv6": network.nat6, **ports}
-    else:
-        shown["host_access"] = network.host_access
-    if network.domain:
-        shown["domain"] = network.domain
+    if network.mode != "isolated":
+        shown["inbound"] = {f"ipv{family}": "open" if family in network.open else "closed" for family in (4, 6)}
+    shown |= {"host_access": network.host_access, "guest_isolation": network.guest_isolation}
+    if written.egress.deny:
+        shown["egress"] = {"deny": [_denied(item) for item in written.egress.deny]}
+    for key in ("uplink", "domain", "mtu"):
+        value = getattr(network, key)
+        if value is not None:
+            shown[key] = value
+    if network.proxy_arp:
+        shown["proxy_arp"] = True
+    if network.routes:
+        shown["routes"] = [{"to": network_text(to), "via": str(via)} for to, via in network.routes]
+    if network.forwarders or network.hosts:
+        shown["dns"] = _dns(network)
+    if network.bandwidth:
+        shown["bandwidth"] = {side: dict(rate) for side, rate in network.bandwidth}
     return shown
+
+
+def _denied(item: forwards.Source | str) -> str:
+    return item if isinstance(item, str) else network_text(item)
+
+
+def _dns(network: world.Network) -> dict[str, Value]:
+    shown: dict[str, Value] = {}
+    if network.forwarders:
+        shown["forwarders"] = [str(server) for server in network.forwarders]
+    if network.hosts:
+        hosts: dict[str, list[Value]] = {}
+        for name, address in network.hosts:
+            hosts.setdefault(name, []).append(str(address))
+        shown["hosts"] = dict(hosts)
+    return shown
+
+
+def _lan(lan: world.Lan) -> Value:
+    known: dict[str, Value | None] = {"mode": lan.mode, "bridge": lan.bridge, "interface": lan.interface}
+    if lan.mac:
+        known |= {"mac": lan.mac, "stp": lan.stp, "mtu": lan.mtu}
+    if lan.bridge:
+        known["guest_isolation"] = lan.guest_isolation
+    else:
+        known["macvtap"] = lan.macvtap
+    return {key: value for key, value in known.items() if value is not None} | {"autostart": lan.autostart}
 
 
 def _side(side: world.Side4 | world.Side6 | None) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -13,12 +13,11 @@ from guestnet.words.problems import Problem
 
 # Keys of the file format that this version does not have yet, per model, with what to do meanwhile
 NOT_YET: dict[type[BaseModel], dict[str, str]] = {
-    models.Network: dict.fromkeys(("guest_isolation", "egress", "inbound", "uplink"), "leave it out"),
     models.Guest: {"prefer_ipv6": "leave it out, and set /etc/gai.conf in the guest by hand"},
     models.Forward: {"loopback": "leave it out: 127.0.0.1 of the host is not forwarded"},
 }
 _KINDS = {"dict": "a mapping", "model": "a mapping", "list": "a list", "tuple": "a list"}
-_LISTS = ("forwards", "nics", "ranges")
+_LISTS = ("forwards", "nics", "ranges", "forwarders", "deny", "hosts")
 _TOPS_AND_LISTS = ("networks", "guests", *_LISTS)
 
 
@@ -53,11 +52,12 @@ def prune(error: dict[str, Any], loaded: Loaded) -> Path:
                 return path[: i + 2]
             if step == "nics" and (error["type"] == "missing" or path[-1] == "network" or len(path) == i + 2):
                 return path[:2]
-            if step == "ranges":
+            if step in ("ranges", "forwarders", "deny", "hosts"):
                 return path[: i + 1]
     if path[-1:] in (("mode",), ("nics",), ("network",)):
         return path[:2]
-    return path
+    # What is missing cannot be left out; what it is missing from can.
+    return path[:-1] if error["type"] == "missing" else path
 
 
 def written(error: dict[str, Any], loaded: Loaded) -> Path:
@@ -98,18 +98,29 @@ def _unknown(path: Path, loaded: Loaded) -> Problem:
 
 
 def _model_at(path: Path) -> type[BaseModel]:
-    tops: dict[str, type[BaseModel]] = {"networks": models.Network, "guests": models.Guest}
-    inner: dict[str, type[BaseModel]] = {
-        "ipv4": models.Side4,
-        "ipv6": models.Side6,
-        "nat": models.Nat,
-        "nics": models.Nic,
-        "forwards": models.Forward,
-    }
-    if not path:
-        return models.Spec
-    names = [step for step in path[2:] if isinstance(step, str)]
-    return inner[names[-1]] if names else tops[str(path[0])]
+    """The model of the mapping at a path: down the fields, past the names that stand in mappings and lists."""
+    model: type[BaseModel] = models.Spec
+    fields = _inner(model)
+    for step in map(str, path):
+        if step in fields:
+            model = fields[step]
+            fields = _inner(model)
+    return model
+
+
+def _inner(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """Key -> the model of its value, or of the values in it."""
+    found = {}
+    for name, field in model.model_fields.items():
+        kinds = [kind for kind in _parts(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if kinds:
+            found[field.alias or name] = kinds[0]
+    return found
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """An annotation and everything in its brackets."""
+    return [annotation, *(part for inner in get_args(annotation) for part in _parts(inner))]
 
 
 def _todo_missing(key: str) -> str:

@@ -11,13 +11,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 from pydantic_core import PydanticCustomError
 
 from guestnet.spec import forwards
-from guestnet.words import addresses, macs, names, ports
+from guestnet.words import addresses, macs, modes, names, ports
 from guestnet.words.problems import WrongError
 
 T = TypeVar("T")
 REFUSED = "guestnet"  # the type of pydantic errors that carry `what` and `todo`
 
-MODES_TO_COME = ("bridge", "macvtap", "passthrough", "routed")
+MODES_TO_COME = ("passthrough",)
+SMALLEST_MTU, LARGEST_MTU = 576, 65535  # IPv6 wants 1280, see the check
+_MANY_DIGITS = 12
 SHORTEST_LEASE = 120  # seconds; dnsmasq raises shorter ones to two minutes
 LONGEST_LEASE = 2**31 - 1  # seconds; libvirt takes more, and dnsmasq then reads it as infinite
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw]?)", re.ASCII)
@@ -56,9 +58,9 @@ def as_text(value: Any, example: str) -> str:
 
 def _mode(text: str) -> str:
     if text in MODES_TO_COME:
-        raise WrongError(f"mode {text} is not there yet in this version", "use nat or isolated")
-    if text not in ("nat", "isolated"):
-        raise WrongError(f'"{text}" is not a mode', "use nat or isolated")
+        raise WrongError(f"mode {text} is not there yet in this version", f"use {', '.join(modes.MODES)}")
+    if text not in modes.MODES:
+        raise WrongError(f'"{text}" is not a mode', f"use {', '.join(modes.MODES)}")
     return text
 
 
@@ -146,6 +148,35 @@ def _sources(value: Any) -> Any:
     return items
 
 
+def _number(low: int, high: int, what: str) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < _MANY_DIGITS):
+            raise WrongError(f'"{text}" is not {what}', "write a whole number")
+        if not low <= int(text) <= high:
+            raise WrongError(f"{text} is out of range for {what}", f"write {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _denied(text: str) -> forwards.Source | str:
+    if text in ("private", "host"):
+        return text
+    try:
+        return addresses.parse_network(text)
+    except WrongError as error:
+        raise WrongError(error.what, f"write private, host, or a network: {error.todo}") from None
+
+
+def _list(value: Any) -> Any:
+    """One or a list of them."""
+    if isinstance(value, list):
+        if not value:
+            raise refusal("there is an empty list", "write its items, or leave the key out")
+        return value
+    return [value]
+
+
 def _bool(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -174,7 +205,27 @@ _PORTS_SCHEMA = WithJsonSchema(
 _ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 
 Flag = Annotated[bool, PlainValidator(_bool), WithJsonSchema({"type": "boolean"})]
-Mode = Annotated[Literal["nat", "isolated"], BeforeValidator(_from_text(_mode, "nat"))]
+Mode = Annotated[modes.Mode, BeforeValidator(_from_text(_mode, "nat"))]
+Nic = Annotated[
+    str,
+    PlainValidator(_from_text(names.nic_name, "eth1")),
+    _schema("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$", "a NIC of the host such as eth1"),
+]
+Macvtap = Annotated[
+    Literal["bridge", "vepa", "private"],
+    BeforeValidator(_from_text(lambda t: _known(t, "bridge", "vepa", "private"), "bridge")),
+]
+Door = Annotated[Literal["closed", "open"], BeforeValidator(_from_text(lambda t: _known(t, "closed", "open"), "open"))]
+Mtu = Annotated[
+    int,
+    PlainValidator(_from_text(_number(SMALLEST_MTU, LARGEST_MTU, "an MTU"), "1400")),
+    WithJsonSchema({"type": "integer", "minimum": SMALLEST_MTU, "maximum": LARGEST_MTU}),
+]
+Kibibytes = Annotated[
+    int,
+    PlainValidator(_from_text(_number(1, 2**31 - 1, "a number of KiB"), "1024")),
+    WithJsonSchema({"type": "integer", "minimum": 1, "description": "KiB, or KiB a second"}),
+]
 HostAccess = Annotated[
     Literal["none", "services", "full"],
     BeforeValidator(_from_text(lambda t: _known(t, "none", "services", "full"), "services")),
@@ -214,6 +265,20 @@ Sources = Annotated[
     AfterValidator(forwards.joined),
     WithJsonSchema(_ONE_OR_MORE),
 ]
+_Denied = Annotated[forwards.Source | str, PlainValidator(_from_text(_denied, "private"))]
+Deny = Annotated[tuple[_Denied, ...], BeforeValidator(_list), WithJsonSchema(_ONE_OR_MORE)]
+Ip = Annotated[
+    IPv4Address | IPv6Address,
+    PlainValidator(_from_text(addresses.parse_ip, "192.0.2.1")),
+    WithJsonSchema({"type": "string"}),
+]
+Ips = Annotated[tuple[Ip, ...], BeforeValidator(_list), WithJsonSchema(_ONE_OR_MORE)]
+Subnet = Annotated[
+    forwards.Source,
+    PlainValidator(_from_text(addresses.parse_network, "10.1.0.0/24")),
+    WithJsonSchema({"type": "string"}),
+]
+HostName = Annotated[str, PlainValidator(_from_text(names.domain_name, "db.lab.internal")), _schema(".+", "a DNS name")]
 Words = Annotated[str, PlainValidator(_from_text(_words, '"render farm"')), WithJsonSchema({"type": "string"})]
 Lease = Annotated[
     int,

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal
 
+from guestnet.words import modes
+from guestnet.words.modes import Virtual
 from guestnet.words.ports import PortRange, Protocol
 
-Mode = Literal["nat", "isolated"]
-HostAccess = Literal["none", "services", "full"]  # none: DHCP, RA, neighbour discovery; services: DNS too
+Address = IPv4Address | IPv6Address
+Subnet = IPv4Network | IPv6Network
+
+HostAccess = Literal["none", "services", "full"]  # none: DHCP, RA, neighbour discovery; services: DNS and ICMP too
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,50 @@ class Side6:
 @dataclass(frozen=True)
 class Network:
     name: str
-    mode: Mode
+    mode: Virtual
     bridge: str
     mac: str  # of the bridge, lower case with colons
     v4: Side4 | None
     v6: Side6 | None
     nat6: bool  # NAT66, only in mode nat and with v6
     nat_ports: PortRange | None  # source ports of NAT44 and NAT66
-    host_access: HostAccess  # between guests and host; full in mode nat
+    host_access: HostAccess  # between guests and host
     domain: str | None
     autostart: bool
     stp: bool
+    guest_isolation: bool = False  # its guests do not reach each other
+    open: frozenset[int] = frozenset()  # families (4, 6) in which those outside open connections to its guests
+    deny: tuple[Subnet, ...] = ()  # where its guests may not connect to
+    uplink: str | None = None  # the only NIC it forwards through
+    proxy_arp: bool = False  # the host answers ARP for its guests on `uplink`
+    routes: tuple[tuple[Subnet, Address], ...] = ()  # (to, via a guest)
+    forwarders: tuple[Address, ...] = ()  # DNS servers that its own asks
+    hosts: tuple[tuple[str, Address], ...] = ()  # DNS names that its own knows
+    mtu: int | None = None
+    bandwidth: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()  # (inbound, ((average, KiB/s), ...)), ...
+
+    @property
+    def sides(self) -> tuple[Side4 | Side6, ...]:
+        return tuple(side for side in (self.v4, self.v6) if side)
+
+
+@dataclass(frozen=True)
+class Lan:
+    """A network whose guests are on the LAN: plugged into `bridge`, or each a macvtap of `interface`.
+
+    With bridge and interface, the bridge is guestnet's, with `mac`, over that NIC.
+    """
+
+    name: str
+    mode: modes.Lan
+    bridge: str | None
+    interface: str | None
+    macvtap: Literal["bridge", "vepa", "private"]
+    mac: str | None
+    guest_isolation: bool
+    autostart: bool
+    stp: bool
+    mtu: int | None
 
 
 @dataclass(frozen=True)
@@ -92,3 +129,4 @@ class Guest:
 class World:
     networks: tuple[Network, ...]  # sorted by name
     guests: tuple[Guest, ...]  # sorted by name
+    lans: tuple[Lan, ...] = ()  # sorted by name

@@ -7,6 +7,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 
 from guestnet.words.problems import WrongError
 
+PRIVATE: tuple[IPv4Network | IPv6Network, ...] = tuple(
+    ip_network(text)
+    for text in ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+)
 HOST_BITS6 = 64  # the half of an IPv6 address that is the guest's own
 _QUAD = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){3}", re.ASCII)
 
@@ -47,6 +51,11 @@ def parse_ip6(text: str) -> IPv6Address:
     raise WrongError(f'"{text}" is not an IPv6 address', "write one such as fd00::10")
 
 
+def parse_ip(text: str) -> IPv4Address | IPv6Address:
+    """An address of either family."""
+    return parse_ip6(text) if ":" in text else parse_ip4(text)
+
+
 def parse_cidr4(text: str) -> IPv4Interface:
     """`192.168.122.1/24`: an address in its subnet."""
     address, prefix = _split_cidr(text, 32, "24")
@@ -61,9 +70,9 @@ def parse_cidr6(text: str) -> IPv6Interface:
 
 def parse_network(text: str) -> IPv4Network | IPv6Network:
     """`198.51.100.0/24`, or one address: who is meant, of either family."""
-    parse, longest = (parse_ip6, 128) if ":" in text else (parse_ip4, 32)
+    longest = 128 if ":" in text else 32
     address, slash, prefix = text.partition("/")
-    start = parse(address)
+    start = parse_ip(address)
     if not slash:
         return ip_network(start)
     length = _prefix_length(prefix, longest, "24" if longest < HOST_BITS6 else "64")
@@ -76,6 +85,14 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
 def network_text(network: IPv4Network | IPv6Network) -> str:
     """As `parse_network` takes it, and as nft prints it: one address without a prefix."""
     return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
+
+
+def is_private(address: IPv4Address | IPv6Address) -> bool:
+    """Whether only those who know it have a route to it: RFC 1918, RFC 6598, link-local, RFC 4193.
+
+    Not `address.is_private`: that counts documentation and benchmarking addresses too, which labs use as public ones.
+    """
+    return any(address in network for network in PRIVATE if network.version == address.version)
 
 
 def in_prefix(part: IPv6Address, subnet: IPv6Interface) -> IPv6Address:

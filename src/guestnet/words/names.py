@@ -26,14 +26,12 @@ def guest_name(text: str) -> str:
 
 def bridge_name(text: str) -> str:
     """The name of a Linux bridge."""
-    if not text or text in (".", ".."):
-        raise WrongError(f'"{text}" is not a bridge name', "write one such as virbr1")
-    if len(text.encode("utf-8", "replace")) > _IFNAMSIZ:
-        raise WrongError(f"the bridge name {text} is too long", f"the kernel takes {_IFNAMSIZ} bytes at most")
-    # The kernel refuses / : and white space (dev_valid_name); on the rest nft, sysctl and shells trip
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", text, re.ASCII):
-        raise WrongError(f'"{text}" is not a bridge name', "use letters, digits, _ . and - only, such as virbr1")
-    return text
+    return _link_name(text, "bridge", "virbr1")
+
+
+def nic_name(text: str) -> str:
+    """The name of a NIC of the host."""
+    return _link_name(text, "NIC", "eth1")
 
 
 def domain_name(text: str) -> str:
@@ -41,6 +39,17 @@ def domain_name(text: str) -> str:
     labels = text.split(".")
     if len(text) > _LONGEST_DOMAIN or not all(_LABEL.fullmatch(label) for label in labels):
         raise WrongError(f'"{text}" is not a DNS domain', "write one such as lab.internal")
+    return text
+
+
+def _link_name(text: str, kind: str, example: str) -> str:
+    if not text or text in (".", ".."):
+        raise WrongError(f'"{text}" is not a {kind} name', f"write one such as {example}")
+    if len(text.encode("utf-8", "replace")) > _IFNAMSIZ:
+        raise WrongError(f"the {kind} name {text} is too long", f"the kernel takes {_IFNAMSIZ} bytes at most")
+    # The kernel refuses / : and white space (dev_valid_name); on the rest nft, sysctl and shells trip
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", text, re.ASCII):
+        raise WrongError(f'"{text}" is not a {kind} name', f"use letters, digits, _ . and - only, such as {example}")
     return text
 
 
