@@ -14,7 +14,7 @@ from pathlib import Path
 from guestnet.words.problems import GuestnetError
 
 FOLDER = Path("/run/guestnet")
-NAMES = ("apply.lock", "rules.lock")
+NAMES = ("apply.lock", "rules.lock", "probe.lock")
 
 
 @contextlib.contextmanager
@@ -28,12 +28,25 @@ def rules_lock() -> Iterator[None]:
 @contextlib.contextmanager
 def apply_lock() -> Iterator[None]:
     """Raises GuestnetError when another guestnet is changing this host."""
-    with _file(NAMES[0]) as descriptor:
+    with _alone(NAMES[0], "is changing this host"):
+        yield
+
+
+@contextlib.contextmanager
+def probe_lock() -> Iterator[None]:
+    """Raises GuestnetError when another guestnet measures this host."""
+    with _alone(NAMES[2], "is measuring this host"):
+        yield
+
+
+@contextlib.contextmanager
+def _alone(name: str, doing: str) -> Iterator[None]:
+    with _file(name) as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "?"
-            what = f"another guestnet (process {holder}) is changing this host"
+            what = f"another guestnet (process {holder}) {doing}"
             raise GuestnetError(what, "wait until it is done, then try again") from error
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
+from typing import Any
 
 from guestnet.words.problems import GuestnetError
 
@@ -42,6 +45,67 @@ def run(*argv: str, given: str | None = None, timeout: float = 30) -> str:
         said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
         raise ProgramError(f"{argv[0]}: {said}")
     return done.stdout
+
+
+class Talk:
+    """A program that answers each line of JSON with one, until `close`. It ends when its input does, which it also does
+    when we are killed."""
+
+    def __init__(self, *argv: str) -> None:
+        # Not in our session: Ctrl-C is ours to handle, and then it ends because its input does.
+        self._program = subprocess.Popen(  # noqa: S603  argv is a list, made by us; no shell
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._program.pid
+
+    def say(self, **order: object) -> dict[str, Any]:
+        """The answer to `order`. Raises GuestnetError when the program has ended, or refuses."""
+        stdin, stdout = self._program.stdin, self._program.stdout
+        try:
+            if stdin is None or stdout is None:
+                raise BrokenPipeError
+            stdin.write(json.dumps(order) + "\n")
+            stdin.flush()
+            answer = json.loads(stdout.readline() or "null")
+        except (OSError, ValueError) as error:
+            raise GuestnetError("a probe ended before it was told to", "try again") from error
+        if not isinstance(answer, dict) or "error" in answer:
+            raise GuestnetError(f"a probe failed: {(answer or {}).get('error', 'it ended')}", "try again")
+        return answer
+
+    def close(self) -> None:
+        """End it and wait until it is gone."""
+        for pipe in (self._program.stdin, self._program.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        try:
+            self._program.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._program.kill()
+            self._program.wait()
+
+
+class Monitor:
+    """A program that prints as things happen, until `close`."""
+
+    def __init__(self, *argv: str) -> None:
+        self._program = subprocess.Popen(  # noqa: S603  argv is a list, made by us; no shell
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT, start_new_session=True
+        )
+
+    def close(self) -> list[str]:
+        """End it; the lines that it printed."""
+        self._program.terminate()
+        return self._program.communicate(timeout=10)[0].splitlines()
 
 
 def succeeds(*argv: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from guestnet import __version__
-from guestnet.faces.cli import apply, check, destroy, plan, render, schema, setup, show, status
+from guestnet.faces.cli import apply, check, destroy, plan, reach, render, schema, setup, show, status, why
 from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
 app = typer.Typer(
@@ -52,6 +52,8 @@ for verb in (
     render.render,
     schema.schema,
     status.status,
+    reach.reach,
+    why.why,
     plan.plan,
     apply.apply,
     destroy.destroy,

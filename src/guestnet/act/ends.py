@@ -1,0 +1,65 @@
+"""Ends to measure with inside a network: plugged into its bridge, with addresses that nobody has."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from guestnet.decide.facts import Facts
+from guestnet.host import probe
+from guestnet.host.run import run
+from guestnet.spec.world import Network, World
+
+_SEVERAL = 12  # candidates for an end's address
+
+
+def own(network: Network, family: int) -> str | None:
+    """The host's own address in a network."""
+    return next((str(side.host.ip) for side in network.sides if side.host.version == family), None)
+
+
+def plug(
+    network: Network, link: str, addresses: list[list[IPv4Interface | IPv6Interface]], todo: contextlib.ExitStack
+) -> tuple[probe.End, probe.End]:
+    ends = []
+    for letter, its in zip("ab", addresses, strict=True):
+        families = [one.version for one in its]
+        routers = [str(side.host.ip) for side in network.sides if side.host.version in families]
+        end = probe.plug(f"{link}{letter}", network.bridge, its, routers, isolated=network.guest_isolation)
+        todo.callback(end.close)
+        end.listen(list(end.addresses.values()))
+        ends.append(end)
+    return ends[0], ends[1]
+
+
+def free(network: Network, world: World, facts: Facts, here: probe.End) -> list[list[IPv4Interface | IPv6Interface]]:
+    """Addresses for two ends; fewer where the network is full."""
+    taken = {str(nic.ipv4) for guest in world.guests for nic in guest.nics}
+    taken |= {str(lease.address) for lease in facts.leases}
+    found: list[list[IPv4Interface | IPv6Interface]] = [[], []]
+    if network.v4:
+        subnet, pool = network.v4.host.network, network.v4.pool
+        first, last = int(subnet.network_address) + 1, int(subnet.broadcast_address) - 1
+        every = [IPv4Address(number) for number in range(last, max(first, last - 1000) - 1, -1)]
+        free = [one for one in every if str(one) not in taken and one != network.v4.host.ip]
+        # Outside the DHCP range, if there is room: the server may give an address away meanwhile.
+        free.sort(key=lambda one: bool(pool and pool[0] <= one <= pool[1]))
+        quiet = _quiet(network, [str(one) for one in free[:_SEVERAL]], here)
+        for its, address in zip(found, quiet, strict=False):
+            its.append(IPv4Interface(f"{address}/{subnet.prefixlen}"))
+    if network.v6:
+        prefix = int(network.v6.host.network.network_address)
+        for its in found:
+            host_part = random.SystemRandom().getrandbits(62)
+            its.append(IPv6Interface((IPv6Address(prefix | host_part), 64)))
+    return found
+
+
+def _quiet(network: Network, candidates: list[str], here: probe.End) -> list[str]:
+    """Those whom nobody answers for: after a ping the kernel knows the MACs of all others, answered or not."""
+    here.ask([{"protocol": "icmp", "to": one, "port": 0, "timeout": 0.3} for one in candidates])
+    entries = json.loads(run("ip", "-j", "-4", "neigh", "show", "dev", network.bridge) or "[]")
+    there = {entry["dst"] for entry in entries if entry.get("lladdr")}
+    return [one for one in candidates if one not in there]
