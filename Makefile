@@ -21,7 +21,7 @@ bench: setup  ## what a guest's start and stop wait for, against a bare nft (ben
 	@$(PYTHON) -m bench $(ARGS)
 
 golden: setup  ## write the golden files anew; read the difference before you commit it
-	@GOLDEN_UPDATE=1 $(PYTHON) -m pytest -q -m "not lab" -k golden
+	@GOLDEN_UPDATE=1 $(PYTHON) -m pytest -q -m "not lab" -k "golden or test_problems"
 
 lock: setup  ## pin the dependencies anew into requirements.lock
 	@tools/lock

@@ -10,6 +10,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from guestnet.compile.dhcp import hosts_folder
 from guestnet.spec.world import Lan, Network, Side4, Side6
+from guestnet.words.pci import PARTS, parts
 
 MARK = "urn:guestnet:1"  # namespace of the element in <metadata> that says: this network is ours
 DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
@@ -65,7 +66,27 @@ def lan_xml(lan: Lan) -> str:
         # libvirt's names for the modes of macvtap, but bridge is that of forward too.
         forward = ET.SubElement(root, "forward", dev=lan.interface, mode=lan.macvtap)
         ET.SubElement(forward, "interface", dev=lan.interface)
+    else:
+        _passthrough(root, lan)
     return _text(root)
+
+
+def _passthrough(root: ET.Element, lan: Lan) -> None:
+    """Each guest gets the next of these that is free. managed: libvirt takes a device from its driver, and gives it
+    back."""
+    if lan.interfaces:
+        forward = ET.SubElement(root, "forward", dev=lan.interfaces[0], mode="passthrough")
+        for nic in lan.interfaces:
+            ET.SubElement(forward, "interface", dev=nic)
+    else:
+        forward = ET.SubElement(root, "forward", mode="hostdev", managed="yes")
+        if lan.pf:
+            ET.SubElement(forward, "pf", dev=lan.pf)
+        for address in lan.devices:
+            place = zip(PARTS, parts(address), strict=True)
+            ET.SubElement(forward, "address", {"type": "pci"} | {name: f"0x{digits}" for name, digits in place})
+    if lan.vlan is not None:
+        ET.SubElement(ET.SubElement(root, "vlan"), "tag", id=str(lan.vlan))
 
 
 def is_ours(xml: str) -> bool:
@@ -90,21 +111,16 @@ def canonical(xml: str) -> str:
 
     - uuid, the `connections` counter: libvirt's bookkeeping, not configuration.
     - <port start='1024' end='65535'/>: libvirt's own default NAT port range.
+    - <address> beside <pf>: the virtual functions that libvirt found there when it started the network.
     Raises ET.ParseError when it is not XML.
     """
     root = ET.fromstring(xml)  # noqa: S314  libvirt's own output or ours
-    for element in (root, *root.iter("interface")):
+    for element in (root, *root.iter("interface"), *root.iter("pf"), *root.iter("address")):
         element.attrib.pop("connections", None)
     for uuid in root.findall("uuid"):
         root.remove(uuid)
-    for nat in root.findall("forward/nat"):
-        for port in nat.findall("port"):
-            if (port.get("start"), port.get("end")) == ("1024", "65535"):
-                nat.remove(port)
     for forward in root.findall("forward"):
-        for nat in forward.findall("nat"):
-            if not len(nat) and not nat.attrib:
-                forward.remove(nat)
+        _forget(forward)
     for element in root.iter():
         # The order of different elements, and of attributes, says nothing; that of equal ones (ip, route) is kept.
         element[:] = sorted(element, key=lambda inner: inner.tag)
@@ -112,6 +128,18 @@ def canonical(xml: str) -> str:
         element.attrib.clear()
         element.attrib.update(attributes)
     return _text(root)
+
+
+def _forget(forward: ET.Element) -> None:
+    """What libvirt adds inside <forward>."""
+    for address in forward.findall("address") if forward.find("pf") is not None else ():
+        forward.remove(address)
+    for nat in forward.findall("nat"):
+        for port in nat.findall("port"):
+            if (port.get("start"), port.get("end")) == ("1024", "65535"):
+                nat.remove(port)
+        if not len(nat) and not nat.attrib:
+            forward.remove(nat)
 
 
 def with_uuid(xml: str, uuid: str) -> str:

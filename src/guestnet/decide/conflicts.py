@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator
 
 from guestnet.compile import netxml
+from guestnet.decide import passthrough
 from guestnet.decide.facts import Facts, ForeignNetwork, Route
 from guestnet.decide.state import Change, Key, State
 from guestnet.decide.state import Network as LiveNetwork
@@ -36,7 +37,7 @@ def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ..
             found += _routes(network, subnet, facts)
             found += _starting(network, subnet, facts)
     for lan in world.lans:
-        found += _lan(lan, facts)
+        found += _lan(lan, world, facts)
     if facts.foreign_table and world.networks:
         what = "the firewall has a table inet guestnet that somebody else made (it has no mark of ours)"
         found.append(Problem(what, "rename it, or remove it: nft delete table inet guestnet"))
@@ -62,14 +63,15 @@ _OTHERS = {
 }
 
 
-def _lan(lan: Lan, facts: Facts) -> Iterator[Problem]:
+def _lan(lan: Lan, world: World, facts: Facts) -> Iterator[Problem]:
     """What a network on the LAN needs: a bridge that is there, or a NIC that is nobody's."""
     what = f"network {lan.name} of mode {lan.mode}"
     if any(other.name == lan.name for other in facts.networks):
         todo = "give yours another name in the file, or remove that one with virsh"
         yield Problem(f"network {lan.name} exists in libvirt and is not guestnet's", todo)
-    if lan.interface:
-        yield from _interface(lan, lan.interface, what, facts)
+    for name in (*((lan.interface,) if lan.interface else ()), *lan.interfaces):
+        yield from _interface(lan, name, what, facts)
+    yield from passthrough.problems(lan, world, facts)
     if not lan.bridge:
         return
     bridge = facts.nic(lan.bridge)
@@ -104,14 +106,17 @@ def _interface(lan: Lan, name: str, what: str, facts: Facts) -> Iterator[Problem
     if lan.mode == "macvtap":
         return
     if nic.kind == "bridge":
-        yield Problem(f"{what}: {name} is a bridge itself", f"write bridge: {name}")
+        todo = f"write mode: bridge and bridge: {name}" if lan.mode == "passthrough" else f"write bridge: {name}"
+        yield Problem(f"{what}: {name} is a bridge itself", todo)
     elif nic.wireless:
         todo = "use mode nat or routed: access points drop frames with MACs they do not know"
-        yield Problem(f"{what}: {name} is wireless, and cannot be in a bridge", todo)
+        yield Problem(f"{what}: {name} is wireless, and cannot be in a bridge or a guest's", todo)
     elif addresses or any(uplink.nic == name for uplink in facts.uplinks):
         has = f"has the host's own {', '.join(addresses)}" if addresses else "has the host's default route"
         todo = f"make a bridge by hand that has {name} and its addresses, and write bridge:; or use mode macvtap"
-        yield Problem(f"{what}: {name} {has}; over it the host would lose its network", todo)
+        if lan.mode == "passthrough":
+            todo = "use a NIC without them, or mode macvtap, which leaves the host its own"
+        yield Problem(f"{what}: {name} {has}; the host would lose its network", todo)
 
 
 def beside(world: World, facts: Facts) -> Iterator[str]:

@@ -194,9 +194,20 @@ def _addresses(network: world.Network) -> list[str]:
 
 def _over(lan: world.Lan) -> str:
     """Where its guests are plugged in."""
+    if lan.mode == "passthrough":
+        return _device(lan)
     if lan.mode == "macvtap":
         return f"macvtaps ({lan.macvtap}) on {lan.interface}; addresses from the LAN"
     return f"guests in {lan.bridge}{f' over {lan.interface}' if lan.interface else ''}; addresses from the LAN"
+
+
+def _device(lan: world.Lan) -> str:
+    """What each guest is given."""
+    vlan = f", VLAN {lan.vlan}" if lan.vlan is not None else ""
+    if lan.interfaces:
+        return f"each guest one whole NIC of {lan.place} (macvtap); addresses from the LAN"
+    which = f"virtual function of {lan.pf}" if lan.pf else f"of {lan.place}"
+    return f"each guest one {which}{vlan}; addresses from the LAN"
 
 
 def _knobs(network: world.Network) -> list[str]:
@@ -267,7 +278,7 @@ def _guest_title(path: str, plan: Plan) -> str:
 
 def _mode(name: str, desired: world.World) -> str:
     virtual = {network.name: (network.mode, network.bridge) for network in desired.networks}
-    on_lan = {lan.name: (lan.mode, lan.bridge or lan.interface) for lan in desired.lans}
+    on_lan = {lan.name: (lan.mode, lan.place) for lan in desired.lans}
     found = {**virtual, **on_lan}.get(name)
     return f" ({found[0]}, {found[1]})" if found else ""
 

@@ -21,6 +21,7 @@ class Domain:
     name: str
     running: bool
     nics: tuple[DomainNic, ...]  # in the order of the XML
+    devices: tuple[str, ...] = ()  # PCI addresses that its own definition names, as 0000:01:10.0
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,29 @@ class HostNic:
 
 
 @dataclass(frozen=True)
+class Device:
+    """A network device on the host's PCI bus."""
+
+    address: str  # 0000:01:10.0
+    nic: str = ""  # its name while a driver of the host has it
+    driver: str = ""
+    group: str = ""  # of the IOMMU
+    beside: tuple[str, ...] = ()  # what shares that group with it, bridges left out
+    physical: str = ""  # for a virtual function: the address of what it is a part of
+    functions: tuple[str, ...] = ()  # its own virtual functions
+    most: int | None = None  # how many of them it can have; None where NIC or driver knows none
+
+
+@dataclass(frozen=True)
+class Pci:
+    devices: tuple[Device, ...] = ()  # of networks
+    others: tuple[str, ...] = ()  # addresses of what is no NIC
+    iommu: bool = False
+    remapping: bool = True  # the IOMMU remaps interrupts
+    vfio: bool = False  # its device file is there
+
+
+@dataclass(frozen=True)
 class Facts:
     hostname: str
     libvirt: str  # version, such as 9.0.0
@@ -105,6 +129,7 @@ class Facts:
     learning: tuple[str, ...] = ()  # NICs with a route or address from router advertisements that the kernel handles
     networks: tuple[ForeignNetwork, ...] = ()
     nics: tuple[HostNic, ...] = ()  # all links of the host
+    pci: Pci = Pci()
     subnets: tuple[tuple[str, Subnet], ...] = ()  # connected, on links not ours: (link, subnet)
     routes: tuple[Route, ...] = ()
     # (link, address) of every link, ours too, in the kernel's order; without loopback and link-local ones

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
+from guestnet.decide import passthrough
 from guestnet.decide.conflicts import beside
 from guestnet.decide.desired import address_now
 from guestnet.decide.facts import Domain, DomainNic, Facts, Listener
@@ -21,6 +22,7 @@ def notices(world: World, facts: Facts) -> tuple[str, ...]:
     found += _served(world, facts)
     found += beside(world, facts)
     found += _lans(world, facts)
+    found += passthrough.notes(world, facts)
     found += _upstream(world, facts)
     if not facts.libvirt_rules:
         found.append(
@@ -42,12 +44,13 @@ def _lans(world: World, facts: Facts) -> Iterator[str]:
                 "where guests and host must talk, give the guests a second NIC in a nat or isolated network, or use "
                 "mode bridge"
             )
-        nic = facts.nic(lan.interface)
-        if lan.mode == "macvtap" and nic is not None and not nic.up:
-            yield (
-                f"network {lan.name}: {nic.name} is down, and libvirt does not bring it up: ip link set {nic.name} up, "
-                "and the same in the host's network configuration"
-            )
+        for name in (lan.interface, *lan.interfaces) if not lan.bridge else ():
+            nic = facts.nic(name)
+            if nic is not None and not nic.up:
+                yield (
+                    f"network {lan.name}: {name} is down, and libvirt does not bring it up: ip link set {name} up, "
+                    "and the same in the host's network configuration"
+                )
         for program in facts.bridge_filter if lan.bridge else ():
             yield (
                 f"network {lan.name}: br_netfilter is on and {program}'s FORWARD drops by default, so what its guests "

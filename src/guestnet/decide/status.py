@@ -39,8 +39,7 @@ def make_status(plan: Plan, live: State) -> Status:
 def _networks(plan: Plan, live: State) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for lan in plan.world.lans:
-        place = lan.bridge or lan.interface or ""
-        rows.append((lan.name, lan.mode, place, _running(live, lan.name), "-", "-", _count(plan, lan.name)))
+        rows.append((lan.name, lan.mode, lan.place, _running(live, lan.name), "-", "-", _count(plan, lan.name)))
     for network in plan.world.networks:
         sides = [str(side.host) if side else "-" for side in (network.v4, network.v6)]
         state = _running(live, network.name)

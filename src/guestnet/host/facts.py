@@ -9,7 +9,7 @@ from pathlib import Path
 from guestnet.compile import netxml
 from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp
 from guestnet.decide.facts import Facts
-from guestnet.host import firewall, listeners, netlink, sysctl, systemd
+from guestnet.host import firewall, listeners, netlink, pci, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.memory import Memory
 
@@ -36,6 +36,7 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         learning=learning,
         networks=foreign,
         nics=nics,
+        pci=pci.read(),
         bridge_filter=firewall.bridge_filter(),
         subnets=tuple((link, subnet) for link, subnet in connected if link not in bridges),
         # What a guest is the gateway to is no subnet of ours

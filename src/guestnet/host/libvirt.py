@@ -19,6 +19,7 @@ from guestnet.compile import netxml
 from guestnet.decide.facts import Domain, DomainNic, ForeignNetwork, Lease
 from guestnet.decide.state import Network
 from guestnet.host.run import ProgramError, run
+from guestnet.words.pci import PARTS, joined
 from guestnet.words.problems import GuestnetError
 
 _FORWARDING = {"nat", "route", "open"}  # the modes for which libvirt makes the host a router
@@ -103,7 +104,7 @@ class Libvirt:
             for domain in self._link.listAllDomains():
                 with _gone_meanwhile():
                     nics = tuple(nic for nic, _ in _nics(domain))
-                    found.append(Domain(domain.name(), bool(domain.isActive()), nics))
+                    found.append(Domain(domain.name(), bool(domain.isActive()), nics, _devices(domain)))
         return tuple(sorted(found, key=lambda domain: domain.name))
 
     def put_network(self, name: str, before: Network | None, after: Network | None) -> None:
@@ -188,6 +189,15 @@ def _nics(domain: libvirt.virDomain) -> list[tuple[DomainNic, str]]:
         if "address" in mac:
             found.append((DomainNic(network, mac["address"].lower(), bridge), target.get("dev", "")))
     return found
+
+
+def _devices(domain: libvirt.virDomain) -> tuple[str, ...]:
+    """The PCI devices that a domain's own definition names, not those that a network gave it."""
+    root = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))  # noqa: S314  libvirt's own output
+    places = [*root.iterfind("devices/hostdev/source/address"), *root.iterfind("devices/interface/source/address")]
+    return tuple(
+        joined(*(place.attrib.get(name, "0") for name in PARTS)) for place in places if "function" in place.attrib
+    )
 
 
 @contextlib.contextmanager

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from guestnet.spec.document import Loaded, Path
-from guestnet.spec.models import Network, Route
-from guestnet.words.problems import Problem
+from guestnet.spec.models import Network, Route, Spec
+from guestnet.words.problems import Place, Problem
 
 SMALLEST_MTU6 = 1280  # RFC 8200, section 5
+_WAYS = ("pf", "devices", "interfaces")
 
 
 def knob_problems(name: str, network: Network, loaded: Loaded) -> Iterator[Problem]:
@@ -39,6 +40,8 @@ def lan_problems(name: str, network: Network, loaded: Loaded, whole: Loaded) -> 
         return  # its own problem is told already
     if network.mode == "macvtap" and network.interface is None:
         yield Problem(f"network {name} of mode macvtap has no interface", "write interface: eth1", loaded.key(path))
+    if network.mode == "passthrough":
+        yield from _devices(name, network, loaded, whole)
     if network.mode == "bridge" and network.interface is None:
         if network.bridge is None:
             what = f"network {name} of mode bridge has neither bridge nor interface"
@@ -48,6 +51,48 @@ def lan_problems(name: str, network: Network, loaded: Loaded, whole: Loaded) -> 
             if (*path, key) in loaded.keys:
                 what = f"bridge {network.bridge or ''} of network {name} exists already: its {key} is not ours"
                 yield Problem(what, f"remove {key}, or write interface:", loaded.key((*path, key)))
+
+
+def device_problems(spec: Spec, loaded: Loaded) -> Iterator[Problem]:
+    """What of the host one network has for itself: a device or NIC passed through, a NIC in a bridge."""
+    seen: dict[str, tuple[str, Place]] = {}
+    for place, name, thing in sorted(_taken(spec, loaded)):
+        if thing in seen:
+            other, where = seen[thing]
+            what = f"{thing} is already used by network {other} at line {where.line}"
+            shared = spec.networks[name].pf == thing == spec.networks[other].pf
+            todo = "share its virtual functions out by devices:" if shared else "each network needs its own"
+            yield Problem(what, "write it once" if other == name else todo, place)
+        else:
+            seen[thing] = (name, place)
+
+
+def _taken(spec: Spec, loaded: Loaded) -> Iterator[tuple[Place, str, str]]:
+    for name, network in spec.networks.items():
+        path: Path = ("networks", name)
+        if network.mode == "bridge" and network.interface:
+            yield loaded.place((*path, "interface")), name, network.interface
+        if network.mode == "passthrough":
+            if network.pf:
+                yield loaded.place((*path, "pf")), name, network.pf
+            for key in ("devices", "interfaces"):
+                for i, thing in enumerate(getattr(network, key)):
+                    yield loaded.place((*path, key, i)), name, thing
+
+
+def _devices(name: str, network: Network, loaded: Loaded, whole: Loaded) -> Iterator[Problem]:
+    path: Path = ("networks", name)
+    keys = [key for key in _WAYS if (*path, key) in whole.keys]
+    if not keys:
+        what = f"network {name} of mode passthrough names no device"
+        todo = "write pf: and a NIC with virtual functions, or devices: and PCI addresses, or interfaces: and NICs"
+        yield Problem(what, todo, loaded.key(path))
+    for key in keys[1:]:
+        what = f"network {name} of mode passthrough has both {keys[0]} and {key}"
+        yield Problem(what, "a network of libvirt has one of them: make two networks", whole.key((*path, key)))
+    if network.vlan is not None and keys == ["interfaces"]:
+        what = f"network {name} has a vlan, and passes whole NICs through, which tag nothing"
+        yield Problem(what, "remove vlan, or use virtual functions (pf or devices)", loaded.key((*path, "vlan")))
 
 
 def _inbound(name: str, network: Network, loaded: Loaded) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
-from guestnet.spec.checkknobs import knob_problems, lan_problems
+from guestnet.spec.checkknobs import device_problems, knob_problems, lan_problems
 from guestnet.spec.choose import inside
 from guestnet.spec.document import Loaded, Path
 from guestnet.spec.models import Network, Side4, Side6, Spec
@@ -46,6 +46,7 @@ def network_problems(spec: Spec, loaded: Loaded, whole: Loaded) -> Iterator[Prob
             yield from lan_problems(name, network, loaded, whole)
     yield from _overlaps(spec, loaded)
     yield from _bridges(spec, loaded)
+    yield from device_problems(spec, loaded)
 
 
 def _families(name: str, network: Network, loaded: Loaded) -> Iterator[Problem]:

@@ -141,6 +141,10 @@ class Network(BaseModel):
     bridge: values.Bridge | None = None
     interface: values.Nic | None = None
     macvtap: values.Macvtap | None = None
+    pf: values.Nic | None = None
+    devices: values.PciAddresses = ()
+    interfaces: values.Nics = ()
+    vlan: values.Vlan | None = None
     mac: values.Mac | None = None
     ipv4: Side4 = Side4()
     ipv6: Side6 = Side6()

@@ -175,6 +175,10 @@ def _lan(name: str, network: models.Network, bridge: str | None, mac: str | None
         autostart=network.autostart,
         stp=network.stp is True,
         mtu=network.mtu,
+        pf=network.pf,
+        devices=network.devices,
+        interfaces=network.interfaces,
+        vlan=network.vlan,
     )
 
 

@@ -90,8 +90,11 @@ def _lan(lan: world.Lan) -> Value:
         known |= {"mac": lan.mac, "stp": lan.stp, "mtu": lan.mtu}
     if lan.bridge:
         known["guest_isolation"] = lan.guest_isolation
-    else:
+    elif lan.mode == "macvtap":
         known["macvtap"] = lan.macvtap
+    else:
+        chosen: dict[str, tuple[str, ...]] = {"devices": lan.devices, "interfaces": lan.interfaces}
+        known |= {"pf": lan.pf, **{key: list(one) for key, one in chosen.items() if one}, "vlan": lan.vlan}
     return {key: value for key, value in known.items() if value is not None} | {"autostart": lan.autostart}
 
 

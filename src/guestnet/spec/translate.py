@@ -17,7 +17,7 @@ NOT_YET: dict[type[BaseModel], dict[str, str]] = {
     models.Forward: {"loopback": "leave it out: 127.0.0.1 of the host is not forwarded"},
 }
 _KINDS = {"dict": "a mapping", "model": "a mapping", "list": "a list", "tuple": "a list"}
-_LISTS = ("forwards", "nics", "ranges", "forwarders", "deny", "hosts")
+_LISTS = ("forwards", "nics", "ranges", "forwarders", "deny", "hosts", "devices", "interfaces")
 _TOPS_AND_LISTS = ("networks", "guests", *_LISTS)
 
 
@@ -52,7 +52,7 @@ def prune(error: dict[str, Any], loaded: Loaded) -> Path:
                 return path[: i + 2]
             if step == "nics" and (error["type"] == "missing" or path[-1] == "network" or len(path) == i + 2):
                 return path[:2]
-            if step in ("ranges", "forwarders", "deny", "hosts"):
+            if step in ("ranges", "forwarders", "deny", "hosts", "devices", "interfaces"):
                 return path[: i + 1]
     if path[-1:] in (("mode",), ("nics",), ("network",)):
         return path[:2]

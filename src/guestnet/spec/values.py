@@ -11,13 +11,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 from pydantic_core import PydanticCustomError
 
 from guestnet.spec import forwards
-from guestnet.words import addresses, macs, modes, names, ports
+from guestnet.words import addresses, macs, modes, names, pci, ports
 from guestnet.words.problems import WrongError
 
 T = TypeVar("T")
 REFUSED = "guestnet"  # the type of pydantic errors that carry `what` and `todo`
 
-MODES_TO_COME = ("passthrough",)
 SMALLEST_MTU, LARGEST_MTU = 576, 65535  # IPv6 wants 1280, see the check
 _MANY_DIGITS = 12
 SHORTEST_LEASE = 120  # seconds; dnsmasq raises shorter ones to two minutes
@@ -57,8 +56,6 @@ def as_text(value: Any, example: str) -> str:
 
 
 def _mode(text: str) -> str:
-    if text in MODES_TO_COME:
-        raise WrongError(f"mode {text} is not there yet in this version", f"use {', '.join(modes.MODES)}")
     if text not in modes.MODES:
         raise WrongError(f'"{text}" is not a mode', f"use {', '.join(modes.MODES)}")
     return text
@@ -220,6 +217,21 @@ Mtu = Annotated[
     int,
     PlainValidator(_from_text(_number(SMALLEST_MTU, LARGEST_MTU, "an MTU"), "1400")),
     WithJsonSchema({"type": "integer", "minimum": SMALLEST_MTU, "maximum": LARGEST_MTU}),
+]
+Nics = Annotated[
+    tuple[Annotated[str, PlainValidator(_from_text(names.nic_name, "eth1"))], ...],
+    BeforeValidator(_list),
+    WithJsonSchema(_ONE_OR_MORE),
+]
+PciAddresses = Annotated[
+    tuple[Annotated[str, PlainValidator(_from_text(pci.parse_pci, '"0000:01:10.0"'))], ...],
+    BeforeValidator(_list),
+    WithJsonSchema(_ONE_OR_MORE),
+]
+Vlan = Annotated[
+    int,
+    PlainValidator(_from_text(_number(1, 4094, "a VLAN's number"), "42")),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 4094}),
 ]
 Kibibytes = Annotated[
     int,

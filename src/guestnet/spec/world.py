@@ -69,7 +69,8 @@ class Network:
 
 @dataclass(frozen=True)
 class Lan:
-    """A network whose guests are on the LAN: plugged into `bridge`, or each a macvtap of `interface`.
+    """A network whose guests are on the LAN: plugged into `bridge`, or each a macvtap of `interface`, or each with a
+    device of its own: a virtual function of `pf`, one of `devices`, or the whole of one of `interfaces`.
 
     With bridge and interface, the bridge is guestnet's, with `mac`, over that NIC.
     """
@@ -84,6 +85,15 @@ class Lan:
     autostart: bool
     stp: bool
     mtu: int | None
+    pf: str | None = None  # a NIC's physical function
+    devices: tuple[str, ...] = ()  # PCI addresses, such as 0000:01:10.0
+    interfaces: tuple[str, ...] = ()  # NICs
+    vlan: int | None = None  # the tag that the virtual function adds and takes away
+
+    @property
+    def place(self) -> str:
+        """What of the host its guests are on, for people."""
+        return self.bridge or self.interface or self.pf or ", ".join(self.devices or self.interfaces)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 Virtual = Literal["nat", "isolated", "routed"]
-Lan = Literal["bridge", "macvtap"]
+Lan = Literal["bridge", "macvtap", "passthrough"]
 Mode = Virtual | Lan
 
 VIRTUAL: tuple[str, ...] = get_args(Virtual)
@@ -26,5 +26,6 @@ KEYS: dict[str, frozenset[str]] = {
     "isolated": _ADDRESSED,
     "bridge": _BRIDGE | {"interface"},
     "macvtap": frozenset({"interface", "macvtap", "autostart"}),
+    "passthrough": frozenset({"pf", "devices", "interfaces", "vlan", "autostart"}),
 }
 """The keys of a network that mean something in a mode, besides `mode` itself."""
