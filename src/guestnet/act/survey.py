@@ -6,19 +6,22 @@ from dataclasses import dataclass, replace
 from importlib import resources
 
 from guestnet.compile import dhcp
-from guestnet.decide.desired import MEMORY, desired_state
+from guestnet.decide.desired import APPLIED, MEMORY, desired_state
 from guestnet.decide.facts import Facts
 from guestnet.decide.notices import taken_over
 from guestnet.decide.plan import Plan, make_plan
-from guestnet.decide.state import File, State
+from guestnet.decide.state import File, Key, State
 from guestnet.host import files, listeners
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.observe import normal_form, observe
+from guestnet.spec.load import spec_of
 from guestnet.spec.memory import Memory, from_text
 from guestnet.spec.models import Spec
 from guestnet.spec.resolve import Macs, Taken, resolve
+from guestnet.spec.show import applied
+from guestnet.spec.world import World
 from guestnet.words.problems import GuestnetError
 
 
@@ -60,9 +63,22 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     desired, remembered = desired_state(world, facts, remembered, hook_text())
     if wish.spec is None:
         desired = {key: thing for key, thing in desired.items() if key.kind not in ("memory", "hook", "unit")}
+    else:
+        desired = {**desired, Key("memory", APPLIED): File(applied(spec, world))}
     desired = normal_form(desired)
     live = observe(libvirt, desired)
-    return Seen(make_plan(world, facts, live, desired), live, remembered)
+    return Seen(make_plan(world, facts, live, desired, _before(live, desired, remembered)), live, remembered)
+
+
+def _before(live: State, desired: State, memory: Memory) -> World | None:
+    """What the file said when it was applied last: nothing, where nothing of ours is; None where that is not known."""
+    key = Key("memory", APPLIED)
+    file = live.get(key)
+    if file == desired.get(key) or not isinstance(file, File):
+        return None if file or any(other.kind == "network" for other in live) else World((), ())
+    spec = spec_of(file.text)
+    # Everything in it is written: nothing is drawn.
+    return None if spec is None else resolve(spec, memory, random=chance(), taken=Taken(), macs={})[0]
 
 
 def _macs(spec: Spec, facts: Facts) -> Macs:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from guestnet.compile import netxml
 from guestnet.decide.conflicts import conflicts
 from guestnet.decide.facts import Facts
+from guestnet.decide.flips import Flip, flips
 from guestnet.decide.notices import notices
 from guestnet.decide.state import Change, Network, State, compare, to_data
 from guestnet.spec.world import World
@@ -24,6 +25,7 @@ class Plan:
     changes: tuple[Change, ...]
     problems: tuple[Problem, ...]
     notices: tuple[str, ...]
+    flips: tuple[Flip, ...] = ()  # the cells of the matrix that the file changes
 
     @property
     def digest(self) -> str:
@@ -32,9 +34,11 @@ class Plan:
         return hashlib.sha256(data.encode()).hexdigest()[:6]
 
 
-def make_plan(world: World, facts: Facts, live: State, desired: State) -> Plan:
+def make_plan(world: World, facts: Facts, live: State, desired: State, before: World | None = None) -> Plan:
+    """`before`: what the file said when it was applied last; None when nobody knows."""
     changes = compare(live, desired)
-    return Plan(world, facts, changes, conflicts(world, facts, live, changes), notices(world, facts))
+    flipped = () if before is None else flips(before, world, facts)
+    return Plan(world, facts, changes, conflicts(world, facts, live, changes), notices(world, facts), flipped)
 
 
 def cut_off(change: Change, facts: Facts) -> tuple[str, ...]:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import sys
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from guestnet.decide import flips
 from guestnet.decide.describe import describe, header, impact, step
 from guestnet.decide.plan import Plan, cut_off
 from guestnet.decide.state import Change
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 _LOOKS = {"+": "green", "-": "red", "~": "yellow"}
 _IMPACT_COLUMN = 64
 _WIDTH = 100
+_FLIPS = 24  # lines: a first file of six networks would fill the screen
 
 
 def print_plan(plan: Plan, *, pending: bool) -> None:
@@ -27,6 +32,7 @@ def print_plan(plan: Plan, *, pending: bool) -> None:
         console.print(f"{item.title:<{_IMPACT_COLUMN + 4}} {item.state}".rstrip(), style="bold")
         for line, note in item.lines:
             console.print(f"  {line:<{_IMPACT_COLUMN}}  {note}".rstrip(), style=_LOOKS.get(line[0], ""))
+    _print_flips(plan, console)
     for note in plan.notices:
         console.print(f"\n{textwrap.fill(f'note: {note}', _WIDTH, subsequent_indent='      ')}")
     for problem in plan.problems:
@@ -42,6 +48,17 @@ def print_plan(plan: Plan, *, pending: bool) -> None:
         console.print("Nothing to do: the host is as the file says.")
 
 
+def _print_flips(plan: Plan, console: Console) -> None:
+    """Who will reach whom, and will not."""
+    lines = flips.lines(plan.flips)
+    if lines:
+        console.print("\nwho can reach whom will change:", style="bold")
+        for line in lines[:_FLIPS]:
+            console.print(f"  {line}")
+    if len(lines) > _FLIPS:
+        console.print(f"  and {len(lines) - _FLIPS} more: guestnet plan --format json")
+
+
 def plan_data(plan: Plan) -> dict[str, Any]:
     """The stable shape of `plan --format json`: changes in the order they would be done, each with whom it cuts off."""
     return {
@@ -55,6 +72,16 @@ def plan_data(plan: Plan) -> dict[str, Any]:
                 "cuts_off": list(cut_off(change, plan.facts)),
             }
             for change in plan.changes
+        ],
+        "flips": [
+            {
+                "from": flip.source,
+                "to": flip.target,
+                "family": f"ipv{flip.family}",
+                "before": flip.before,
+                "after": flip.after,
+            }
+            for flip in plan.flips
         ],
         "problems": [problem.data() for problem in plan.problems],
         "notices": list(plan.notices),

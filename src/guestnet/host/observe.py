@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from guestnet.compile import dhcp, hookdata, netxml, unit
 from guestnet.compile import sysctl as sysctl_file
-from guestnet.decide.desired import HOOKS, MEMORY
+from guestnet.decide.desired import APPLIED, HOOKS, MEMORY
 from guestnet.decide.state import Admit, File, Folder, Key, Setting, State, Table, Thing, keys_of
 from guestnet.host import files, firewall, netlink, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
@@ -23,7 +23,7 @@ def normal_form(desired: State) -> State:
 def observe(libvirt: Libvirt, desired: State) -> State:
     """Everything of ours that is there. `desired` only says which sysctls to look at."""
     live: dict[Key, Thing] = {}
-    _add_files(live, "memory", [MEMORY])
+    _add_files(live, "memory", [MEMORY, APPLIED])
     _add_files(live, "sysctl.d", [sysctl_file.FILE])
     for key in keys_of(desired, "setting"):
         value = sysctl.read(key.name)

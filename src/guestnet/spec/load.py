@@ -5,6 +5,7 @@ Positions come from `document`, values from `models`, rules between them from `c
 
 from __future__ import annotations
 
+import json
 from pathlib import Path as File
 
 from pydantic import ValidationError
@@ -41,6 +42,14 @@ def read(path: File) -> bytes:
 def read_spec(path: File) -> Spec:
     """The Spec of a file on disk. Raises GuestnetError when it can't be read, ProblemsError with all that is wrong."""
     return load_spec(read(path), str(path))
+
+
+def spec_of(applied: str) -> Spec | None:
+    """The Spec that `show.applied` wrote; None for what another version wrote, or somebody else."""
+    try:
+        return Spec.model_validate(json.loads(applied))
+    except (ValueError, RecursionError):  # pydantic's and json's errors are ValueErrors
+        return None
 
 
 def load_spec(source: bytes | str, file: str) -> Spec:

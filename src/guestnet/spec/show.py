@@ -19,6 +19,23 @@ _TRUTH_ELSEWHERE = ("y", "n", "yes", "no", "on", "off")  # to readers of YAML 1.
 
 def show(spec: models.Spec, desired: world.World) -> str:
     """YAML that loads to the same world, with no memory needed. `desired` is what `spec` resolved to."""
+    return "".join(f"{line}\n" for line in _lines(_document(spec, desired)))
+
+
+def applied(spec: models.Spec, desired: world.World) -> str:
+    """The same as JSON, and only what the host is made of: no descriptions, no forwards that are switched off."""
+    guests = {
+        name: guest.model_copy(
+            update={
+                "forwards": tuple(one.model_copy(update={"description": ""}) for one in guest.forwards if one.enabled)
+            }
+        )
+        for name, guest in spec.guests.items()
+    }
+    return json.dumps(_document(spec.model_copy(update={"guests": guests}), desired), indent=1) + "\n"
+
+
+def _document(spec: models.Spec, desired: world.World) -> dict[str, Value]:
     document: dict[str, Value] = {
         "networks": dict(
             sorted(
@@ -32,7 +49,7 @@ def show(spec: models.Spec, desired: world.World) -> str:
     }
     if not document["guests"]:
         del document["guests"]
-    return "".join(f"{line}\n" for line in _lines(document))
+    return document
 
 
 def _network(network: world.Network, written: models.Network) -> Value:
