@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from guestnet import __version__
-from guestnet.faces.cli import apply, check, destroy, plan, reach, render, schema, setup, show, status, why
+from guestnet.faces.cli import apply, check, destroy, init, plan, reach, render, schema, setup, show, status, why
 from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ def options(
 
 
 for verb in (
+    init.init,
     check.check,
     show.show,
     render.render,
