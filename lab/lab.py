@@ -66,7 +66,7 @@ class Lab:
 
     def stop(self) -> None:
         """End and remove everything. Does nothing the second time."""
-        with _uninterrupted(), ExitStack() as todo:
+        with uninterrupted(), ExitStack() as todo:
             # From the last pushed to the first, each also when an earlier one failed.
             if self._directory is not None:
                 todo.callback(state.remove, self._directory)
@@ -90,7 +90,7 @@ class Lab:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Hold back Ctrl-C and SIGTERM until the block is done: it is short, and must not be left half done."""
     if threading.current_thread() is not threading.main_thread():
         yield

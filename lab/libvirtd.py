@@ -71,7 +71,7 @@ class Libvirtd:
     # Nearly all of a first start is libvirt asking QEMU what it can do. It checks itself whether a kept answer fits.
 
     def _warm_up(self) -> None:
-        kept = _kept()
+        kept = kept_capabilities()
         target = self._host.path(CAPABILITIES)
         if kept.is_dir() and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def _copy(source: Path, into: Path) -> None:
     shutil.copytree(source, into, dirs_exist_ok=True)
 
 
-def _kept() -> Path:
+def kept_capabilities() -> Path:
     return directory() / f"libvirt-{_key()}"
 
 
