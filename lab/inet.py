@@ -53,6 +53,9 @@ class Inet(Namespace):
                     # A bridge takes the lowest of its ports' MACs and would change it as ports come and go.
                     f"ip link set {BRIDGE} address 02:00:00:00:00:01",
                     f"echo 0 > /proc/sys/net/ipv6/conf/{BRIDGE}/accept_ra",
+                    # It says that it is a router when it is asked, or who learned the route forgets it again (RFC 4861,
+                    # section 7.2.5). It still forwards nothing: for that the kernel looks at `all`.
+                    f"echo 1 > /proc/sys/net/ipv6/conf/{BRIDGE}/forwarding",
                     "for f in /proc/sys/net/bridge/bridge-nf-call-*tables; do [ ! -e $f ] || echo 0 > $f; done",
                     *addresses,
                     f"ip link set {BRIDGE} up",

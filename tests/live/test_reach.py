@@ -75,6 +75,11 @@ def cells(lab: Lab, *args: str) -> dict[Way, dict[str, Any]]:
     return named
 
 
+def followed(found: dict[Way, dict[str, Any]], how: str) -> list[dict[str, Any]]:
+    """The cells that are red, and of which a packet was followed that was stopped, or let through."""
+    return [one for one in found.values() if one.get("as_predicted") is False and one[how]]
+
+
 def red(found: dict[Way, dict[str, Any]]) -> set[Way]:
     return {way for way, one in found.items() if one.get("as_predicted") is False}
 
@@ -156,14 +161,25 @@ def both(*ways: tuple[str, str]) -> set[Way]:
 
 
 def test_our_table_deleted(lab: Lab) -> None:
+    """More gets through than the file says, and forwards do not."""
     lab.host.run(["nft", "delete", "table", "inet", "guestnet"])
     try:
-        wrong = red(cells(lab, "--probe"))
+        found = cells(lab, "--probe")
+        wrong = red(found)
         assert both(("cell", "host"), ("host", "cell"), ("internet", "lab"), ("tenants", "host")) <= wrong
         assert not both(("lab", "internet"), ("lab", "lab"), ("dmz", "internet")) & wrong
-        shown = lab.host.guestnet("reach", "--probe", check=False)
-        assert "cells measured" in shown.stdout
-        assert "YES!" in shown.stdout
+        opened = followed(found, "let_through")
+        assert opened
+        for one in opened:
+            assert (one["predicted"], one["measured"]) != ("yes", "no")
+            assert "the host is not as the file says" in one["let_through"]
+            assert "firewall table inet guestnet" in one["let_through"]
+            assert (one["broken_hop"], one["todo"]) == (None, "guestnet apply")
+        broken = followed(found, "broken_hop")
+        assert {one["to"]["name"] for one in broken} == {"lab"}, "whose forwards are gone"
+        assert all("no rule translated it" in one["broken_hop"] for one in broken)
+        assert all("guestnet apply" in one["todo"] for one in broken)
+        assert len(opened + broken) == 8 < len(wrong), "the others are named without"
     finally:
         apply(lab.host)
 
@@ -178,6 +194,23 @@ def test_a_foreign_drop_before_ours(lab: Lab) -> None:
         assert ("lab", "internet", "ipv4") in red(found)
         assert ("lab", "dmz", "ipv4") in red(found)
         assert not {way for way in red(found) if way[2] == "ipv6"}
+        assert "broken_hop" not in found["lab", "internet", "ipv6"], "only red ones are followed"
+        for way in red(found):
+            broken, todo = found[way]["broken_hop"], found[way]["todo"]
+            # What leaves the network, or the answer of what came in by a forward
+            assert broken.endswith('dropped by somebody\'s rule in table ip other, chain c: iifname "virbr1" drop'), way
+            assert broken.startswith("the answer was ") == (way[1] == "lab")
+            assert todo == "remove that rule, or accept it before: nft list chain ip other c"
+        shown = lab.host.guestnet("reach", "--probe", check=False).stdout
+        assert (
+            "lab -> internet, v4: predicted yes, measured no. First broken hop: dropped by somebody's rule "
+            'in table ip other, chain c: iifname "virbr1" drop\n'
+        ) in shown
+        assert "  the same: lab -> dmz, v4; lab -> shut, v4\n" in shown
+        assert "113 as predicted" in shown
+        (row,) = [line.split() for line in shown.splitlines() if line.startswith("lab (nat)") and "forwards" in line]
+        assert row == ["lab", "(nat)", "v4", "yes/NO!", "yes/yes", "yes/yes", "forwards/NO!", "yes/yes", "2", "differ"]
+        assert "\033" not in shown, "no colours where no terminal is"
     finally:
         lab.host.run(["nft", "delete", "table", "ip", "other"])
 
@@ -185,7 +218,13 @@ def test_a_foreign_drop_before_ours(lab: Lab) -> None:
 def test_the_admit_rule_removed(lab: Lab) -> None:
     lab.host.run(["ip6tables", "-D", "FORWARD", *ADMIT])
     try:
-        assert red(cells(lab, "--probe")) == {(*way, "ipv6") for way in TO_GUESTS}
+        found = cells(lab, "--probe")
+        assert red(found) == {(*way, "ipv6") for way in TO_GUESTS}
+        for one in followed(found, "broken_hop"):
+            assert "rejected by libvirt's rule in table ip6 filter, chain LIBVIRT_FWI" in one["broken_hop"]
+            assert "admit rule in ip6tables FORWARD" in one["todo"]
+            assert "guestnet apply" in one["todo"]
+        assert len(followed(found, "broken_hop")) == len(TO_GUESTS)
     finally:
         apply(lab.host)
 
@@ -193,10 +232,13 @@ def test_the_admit_rule_removed(lab: Lab) -> None:
 def test_forwarding_off(lab: Lab) -> None:
     lab.host.sysctl("ipv4/ip_forward", 0)
     try:
-        wrong = red(cells(lab, "--probe"))
+        found = cells(lab, "--probe")
+        wrong = red(found)
         assert both(("lab", "internet"), ("internet", "dmz"), ("lab", "dmz")) & wrong == {
             ("lab", "internet", "ipv4"), ("internet", "dmz", "ipv4"), ("lab", "dmz", "ipv4")
         }  # fmt: skip
+        causes = {one["broken_hop"] for one in followed(found, "broken_hop")}
+        assert causes == {"forwarding is off (net.ipv4.ip_forward = 0)"}
         assert not both(("lab", "lab"), ("lab", "host")) & wrong
     finally:
         lab.host.sysctl("ipv4/ip_forward", 1)
@@ -215,8 +257,11 @@ def test_libvirts_chains_flushed(lab: Lab) -> None:
     for program in ("iptables", "ip6tables"):
         lab.host.shell(f"{program} -t nat -F LIBVIRT_PRT; {program} -F LIBVIRT_FWI; {program} -F LIBVIRT_FWO")
     try:
-        wrong = red(cells(lab, "--probe"))
-        assert both(("lab", "internet")) <= wrong, "no masquerade"
+        found = cells(lab, "--probe")
+        assert both(("lab", "internet")) <= red(found), "no masquerade"
+        causes = {one["broken_hop"] for one in followed(found, "broken_hop") if one["to"]["kind"] == "internet"}
+        assert all("no rule translated it" in cause for cause in causes), causes
+        assert causes
     finally:
         lab.host.libvirtd.restart()
         apply(lab.host)

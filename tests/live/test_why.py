@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pytest
 
 from lab import Lab
 from lab.fake import FakeGuest, Static
+from lab.host import GUESTNET, Host
 from lab.process import wait_for
 from tests.live.conftest import ADMIT, apply, elements
 from tests.live.test_reach import LEFT, UPSTREAM
@@ -22,8 +24,18 @@ networks:
   cell: {mode: isolated, bridge: virbr3, stp: false, ipv4: 10.66.3.1/24, ipv6: "fd00:66:3::1/64"}
   dmz: {mode: routed, bridge: virbr4, stp: false, ipv4: 198.51.100.1/25, ipv6: "2001:db8:66:4::1/64"}
   apart: {mode: nat, bridge: virbr6, stp: false, ipv4: 10.66.6.1/24, ipv6: none, guest_isolation: true}
+  spare: {mode: bridge, bridge: br1, interface: eth1}
+  tap: {mode: macvtap, interface: eth2}
 guests:
-  web1: {network: lab, mac: "52:54:00:12:34:56", ipv4: 10.66.1.10, ipv6: "::10", forwards: ["4023:22/tcp+udp"]}
+  web1:
+    network: lab
+    mac: "52:54:00:12:34:56"
+    ipv4: 10.66.1.10
+    ipv6: "::10"
+    forwards: ["4023:22/tcp+udp", {ports: 4024, to: 22, from: [198.51.100.0/24], family: ipv4}]
+  web2: {network: lab, mac: "52:54:00:12:34:57", ipv4: 10.66.1.11, ipv6: "::11", forwards: ["4025:22"]}
+  only4: {network: apart, mac: "52:54:00:12:34:58", ipv4: 10.66.6.10}
+  outside1: {network: spare}
 """
 
 
@@ -43,6 +55,9 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     with Lab() as lab:
+        for number in (1, 2):
+            lab.inet.plug(lab.host, f"eth{number}", f"p{number}")
+        lab.host.run(["ip", "link", "set", "eth2", "up"])
         apply(lab.host, FILE)
         lab.inet.shell(UPSTREAM)
         lab.host.libvirtd.restart()
@@ -61,7 +76,11 @@ def test_it_gets_through_and_how(world: World) -> None:
             way = "\n".join(found["way"])
             assert "guestnet's inet guestnet forwards_any" in way
             assert "dnat" in way
-            assert 'oif "virbr1"' in way
+            assert "route 10.66.1.10 dev virbr1" in way or "route fd00:66:1::10 dev virbr1" in way
+            assert "-> 10.66.1.10 port 22" in way or "-> fd00:66:1::10 port 22" in way
+            assert "virbr1 out: " in way
+            assert way.endswith("(web1) answered")
+            assert (found["rule"], found["todo"]) == (None, "")
     for words in (("lab", "internet"), ("lab", "host"), ("lab", "lab"), ("host", "web1", "22"), ("internet", "dmz")):
         assert all(found["reached"] for found in world.why(*words).values()), words
     assert world.lab.host.shell(LEFT).stdout == before, "nothing is left behind"
@@ -71,10 +90,17 @@ def test_it_gets_through_and_how(world: World) -> None:
 def test_text_for_people(world: World) -> None:
     done = world.lab.host.guestnet("why", "cell", "internet", check=False)
     assert done.returncode == 1
-    assert "10.66.3." in done.stdout
-    assert "-> 203.0.113.1 ping" in done.stdout
-    assert "it does not get through: dropped by guestnet's rule in table inet guestnet, chain forward" in done.stdout
-    assert "what to do: " in done.stdout
+    first, second = done.stdout.split("\n\n")
+    assert first.splitlines() == [
+        "10.66.3.254 -> 203.0.113.1 ping",
+        "  virbr3      in: 10.66.3.254 -> 203.0.113.1",
+        "  route       203.0.113.1 dev up0",
+        "  guestnet's  inet guestnet forward: iifname @isolated drop   <- dropped here",
+        "it does not get through: dropped by guestnet's rule in table inet guestnet, chain forward: "
+        "iifname @isolated drop",
+        "what to do: the file wants it so: isolated: nothing leaves the network",
+    ]
+    assert second.startswith("fd00:66:3:")
 
 
 def test_our_own_rules(world: World) -> None:
@@ -87,28 +113,153 @@ def test_our_own_rules(world: World) -> None:
         for found in world.why(*words).values():
             assert "guestnet's rule in table inet guestnet" in found["cause"], found
             assert rule in found["cause"], found
+            assert found["todo"].startswith(
+                ("the file wants it so: ", "the file admits forwards, only 4023/tcp -> web1:22")
+            )
+            assert (found["rule"]["owner"], found["rule"]["table"]) == ("guestnet", "inet guestnet")
 
 
 def test_what_is_no_rule(world: World) -> None:
     assert "guest_isolation" in world.why("apart", "apart")["ipv4"]["cause"]
     for found in world.why("internet", "host", "9").values():
-        assert "nothing listens on tcp 9" in found["cause"]
-        assert not found["reached"]
+        assert "it arrived at the host, and nothing listens on tcp 9" in found["cause"]
     for found in world.why("lab", "web1", "9").values():
-        assert found["reached"], "it arrived"
-        assert "nothing listens on tcp 9" in found["cause"]
+        assert "(web1), and nothing listens on tcp 9 there" in found["cause"]
+    for found in world.why("lab", "lab", "9").values():
+        assert found["reached"], "the end stands for whoever may be there"
     assert "nobody in the network has 10.66.1.77" in world.why("lab", "10.66.1.77")["ipv4"]["cause"]
-    nowhere = world.lab.host.guestnet("why", "lab", "192.0.2.1", check=False)
-    assert "it left the host" not in nowhere.stdout
+
+
+def test_no_route(world: World) -> None:
+    world.lab.host.run(["ip", "route", "add", "unreachable", "192.0.2.0/24"])
+    try:
+        found = world.why("lab", "192.0.2.7")["ipv4"]
+        assert found["cause"] == "the host has no route to 192.0.2.7 (no route to host)"
+        assert found["way"][-1] == "route none: no route to host"
+    finally:
+        world.lab.host.run(["ip", "route", "del", "unreachable", "192.0.2.0/24"])
+
+
+def test_the_reverse_path_filter(world: World) -> None:
+    world.lab.host.run(["ip", "route", "add", "10.66.1.254/32", "dev", "up0"])
+    world.lab.host.sysctl("ipv4/conf/all/rp_filter", 1)
+    try:
+        found = world.why("lab", "internet")["ipv4"]
+        assert found["cause"].startswith(
+            "the reverse path filter dropped it: 10.66.1.254 is not routed to where it came"
+        )
+    finally:
+        world.lab.host.sysctl("ipv4/conf/all/rp_filter", 0)
+        world.lab.host.run(["ip", "route", "del", "10.66.1.254/32"])
+
+
+def test_forwarding_off_for_one_nic(world: World) -> None:
+    world.lab.host.sysctl("ipv4/conf/virbr1/forwarding", 0)
+    try:
+        assert (
+            world.why("lab", "internet")["ipv4"]["cause"] == "forwarding is off (net.ipv4.conf.virbr1.forwarding = 0)"
+        )
+        found = world.why("internet", "web1", "4023")["ipv4"]
+        assert found["cause"] == "the answer came back through virbr1, and the host did not pass it on"
+        assert found["todo"].startswith("look at: sysctl net.ipv4.conf.virbr1.forwarding")
+    finally:
+        world.lab.host.sysctl("ipv4/conf/virbr1/forwarding", 1)
+
+
+def test_forwards_that_are_not_for_this(world: World) -> None:
+    """Nobody else's answer is taken for the guest's: neither the host's own nor another guest's."""
+    host = world.lab.host
+    pid = host.echo(8080, name="host")
+    found = world.why("internet", "web1", "8080/tcp")["ipv4"]
+    assert not found["reached"]
+    assert found["cause"] == "the host forwards no 8080/tcp to web1; the host itself answered"
+    assert found["todo"].startswith(
+        'to reach its port 8080, write at guest web1 in the file, and apply: forwards: ["8080"]'
+    )
+    assert "it has 4023/tcp -> 22" in found["todo"]
+    assert found["way"][1] == "guestnet's inet guestnet: no forward takes tcp 8080"
+    host.kill(pid)
+    found = world.why("dmz", "web1", "22")["ipv4"]
+    assert found["cause"].startswith(
+        "the host forwards no 22/tcp to web1; it arrived at the host, where nothing listens"
+    )
+    assert found["todo"] == "its port 22 is forwarded from the host's 4023: guestnet why dmz web1 4023"
+    found = world.why("internet", "web1", "4024")["ipv4"]
+    assert found["cause"].startswith("4024/tcp is forwarded to web1 only for 198.51.100.0/24, and 198.19.255.2 asked")
+    found = world.why("dmz", "web1", "4024")["ipv4"]
+    assert found["reached"], "from there it is"
+    found = world.why("internet", "web1")["ipv4"]
+    assert "oifname @closed4 reject" in found["cause"], "a ping is never forwarded: the host's own answer says nothing"
+    for found in world.why("internet", "web2", "4025").values():
+        assert found["cause"].startswith("web2 is not defined in libvirt, so its forward 4025/tcp -> 22 waits")
+    found = world.why("internet", "web2", "4023")["ipv4"]
+    assert found["cause"] == "4023/tcp of 203.0.113.2 is forwarded to web1, not to web2"
+
+
+def test_what_the_asker_was_not_is_said(world: World) -> None:
+    found = world.why("203.0.113.9", "web1", "4023")
+    assert set(found) == {"ipv4"}
+    assert found["ipv4"]["note"].endswith("203.0.113.9 itself cannot be asked from here")
+    assert found["ipv4"]["from"] == "198.19.255.2"
+    assert "beside web1, whose own firewall" in world.why("web1", "internet")["ipv4"]["note"]
+    found = world.why("203.0.113.2", "web1", "22")
+    assert (found["ipv4"]["from"], found["ipv4"]["note"]) == ("203.0.113.2", ""), "the host can be asked itself"
+    done = world.lab.host.guestnet("why", "lab", "only4", "22", check=False)
+    assert "IPv6 not asked: only4 has none" in done.stderr
+
+
+def test_on_the_lan(world: World) -> None:
+    """Ends get addresses of the LAN; no rule of the host sees what they send, unless br_netfilter is on."""
+    host = world.lab.host
+    for network, nic, how in (
+        ("spare", "br1", "passes through the bridge"),
+        ("tap", "eth2", "passes below every rule"),
+    ):
+        both = world.why(network, "internet")
+        for found in both.values():
+            assert found["reached"], found
+            assert found["way"][0].startswith(f"{nic} {how}")
+        assert both["ipv4"]["from"].startswith("203.0.113.1"), "the LAN's DHCP server gave it"
+    unknown = host.guestnet("why", "internet", "outside1", "22", check=False)
+    assert "the LAN gives outside1 its address, and guestnet does not know it" in unknown.stderr
+    assert "virsh domifaddr outside1 --source agent" in unknown.stderr
+    found = world.why("spare", "lab")["ipv4"]
+    assert found["cause"].startswith("it went over br1 to the LAN, past all rules of this host, and was not answered")
+    if not host.path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
+        pytest.skip("this kernel has no br_netfilter")
+    host.shell("echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables; iptables -P FORWARD DROP")
+    try:
+        for target in ("spare", "internet"):
+            found = world.why("spare", target)["ipv4"]
+            assert found["cause"] == "br_netfilter hands bridged packets to iptables' FORWARD, policy drop"
+            assert found["todo"].startswith("iptables -I FORWARD -i br1 -o br1 -j ACCEPT; or turn it off: ")
+        assert "no DHCP server answered" in found["note"], "which is the same rule's doing"
+        host.write("/run/spare.yaml", "networks: {spare: {mode: bridge, bridge: br1, interface: eth1}}\n")
+        done = host.guestnet("-f", "/run/spare.yaml", "--format", "json", "reach", "--probe", "--lan", check=False)
+        broken = {
+            (one["to"]["name"], one["family"]): one["broken_hop"]
+            for one in json.loads(done.stdout)["cells"]
+            if one["as_predicted"] is False
+        }
+        assert broken == dict.fromkeys([("", "ipv4"), ("spare", "ipv4")], found["cause"]), "to the internet, and itself"
+        assert world.why("lab", "lab")["ipv4"]["reached"], "libvirt and guestnet let their own pass"
+    finally:
+        host.shell("echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables; iptables -P FORWARD ACCEPT")
 
 
 def test_our_table_deleted(world: World) -> None:
     world.lab.host.run(["nft", "delete", "table", "inet", "guestnet"])
     try:
         for found in world.why("internet", "web1", "4023").values():
+            assert "forward 4023/tcp -> 22 is not in force" in found["cause"]
             assert "nothing listens on tcp 4023" in found["cause"]
+            assert "guestnet's there is no table inet guestnet: nothing is forwarded" in found["way"]
             assert "firewall table inet guestnet" in found["todo"]
             assert "guestnet apply" in found["todo"]
+        for found in world.why("cell", "host").values():
+            assert found["reached"], "nothing stops it"
+            assert "by the file it should not (host_access: none" in found["todo"]
+            assert "firewall table inet guestnet" in found["todo"]
     finally:
         apply(world.lab.host)
 
@@ -119,7 +270,18 @@ def test_a_foreign_drop(world: World) -> None:
     try:
         found = world.why("lab", "internet")
         assert found["ipv4"]["cause"] == 'dropped by somebody\'s rule in table ip other, chain c: iifname "virbr1" drop'
+        assert found["ipv4"]["rule"] == {
+            "owner": "unknown", "table": "ip other", "chain": "c", "text": 'iifname "virbr1" drop',
+        }  # fmt: skip
         assert found["ipv6"]["reached"]
+        found = world.why("internet", "web1", "4023")["ipv4"]
+        assert found["cause"].startswith("the answer was dropped by somebody's rule in table ip other, chain c")
+        world.lab.host.shell("nft flush chain ip other c; nft add rule ip other c iifname up0 drop")
+        found = world.why("lab", "internet")["ipv4"]
+        assert (
+            found["cause"]
+            == 'the answer was dropped by somebody\'s rule in table ip other, chain c: iifname "up0" drop'
+        )
     finally:
         world.lab.host.run(["nft", "delete", "table", "ip", "other"])
 
@@ -147,6 +309,8 @@ def test_forwarding_off(world: World) -> None:
         found = world.why("lab", "internet")
         assert found["ipv4"]["cause"] == "forwarding is off (net.ipv4.ip_forward = 0)"
         assert found["ipv6"]["reached"]
+        found = world.why("internet", "web1", "4023")
+        assert found["ipv4"]["cause"] == "forwarding is off (net.ipv4.ip_forward = 0)", "after the translation"
     finally:
         world.lab.host.sysctl("ipv4/ip_forward", 1)
 
@@ -168,7 +332,7 @@ def test_the_guests_own_firewall_and_a_guest_that_is_off(world: World) -> None:
     )
     try:
         found = world.why("internet", "web1", "4023")["ipv4"]
-        assert "passed on to 10.66.1.10, and no answer came back" in found["cause"]
+        assert found["cause"] == "it was passed on to 10.66.1.10 (web1), and no answer came back"
         assert "guest's own firewall" in found["todo"]
     finally:
         world.web1.run(["nft", "flush", "ruleset"])
@@ -195,7 +359,44 @@ def test_wrong_questions(world: World) -> None:
         (("nobody", "host"), "nobody knows nobody (write internet, host, an address, or one of"),
         (("lab", "host", "http"), "http is not a port"),
         (("lab", "host", "70000"), "70000 is not a port"),
+        (("lab", "host", "0"), "0 is not a port"),
+        (("lab", "host", "22/sctp"), "22/sctp is not a port"),
+        (("web3", "host"), 'nobody knows web3 (did you mean "web'),
     ):
         done = world.lab.host.guestnet("why", *words, check=False)
         assert done.returncode == 1
         assert said in done.stderr
+
+
+def test_a_network_that_does_not_run(world: World) -> None:
+    world.lab.host.virsh("net-destroy", "apart")
+    try:
+        for words in (("apart", "host"), ("host", "only4"), ("lab", "10.66.6.9")):
+            done = world.lab.host.guestnet("why", *words, check=False)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert "network apart does not run (start it: guestnet apply)" in done.stderr
+    finally:
+        world.lab.host.virsh("net-start", "apart")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_and_killed(world: World, number: signal.Signals) -> None:
+    """Neither the marking rules are left, nor nft that prints what they mark, nor an end."""
+    host = world.lab.host
+    before = host.shell(LEFT).stdout
+    started = host.popen([GUESTNET, "why", "lab", "10.66.1.77"])
+
+    def tracing() -> bool:
+        return "guestnet_trace" in host.run(["nft", "list", "tables"]).stdout and "nft monitor" in processes(host)
+
+    wait_for("the trace", tracing)
+    host.send_signal(started, number)
+    started.wait(timeout=10)
+    wait_for("nft to end", lambda: "nft monitor" not in processes(host))
+    wait_for("the marking rules to go", lambda: "guestnet_trace" not in host.run(["nft", "list", "tables"]).stdout)
+    wait_for("all else to go", lambda: host.shell(LEFT).stdout == before)
+    assert world.why("lab", "host")["ipv4"]["reached"], "nothing is in the way of the next"
+
+
+def processes(host: Host) -> str:
+    return host.run(["ps", "-eo", "args"]).stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from guestnet.decide.facts import Facts
@@ -13,6 +14,33 @@ from guestnet.host.run import run
 from guestnet.spec.world import Network, World
 
 _SEVERAL = 12  # candidates for an end's address
+
+
+@dataclass
+class Known:
+    """What the guests of a network know, by family: the host's address there, and whom to ask for the internet."""
+
+    host: dict[int, str]
+    far: dict[int, str]
+    on_lan: bool = False
+
+
+@dataclass
+class Stage:
+    """The ends, by network name, and the ports of the forwards for the measurement.
+
+    gates: the host's addresses that `outside` knows. elsewhere: the machine that `outside` is on, "" for a link of our
+    own. without: why a network has no ends.
+    """
+
+    here: probe.End
+    outside: probe.End
+    guests: dict[str, tuple[probe.End, probe.End]] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    known: dict[str, Known] = field(default_factory=dict)
+    gates: dict[int, str] = field(default_factory=dict)
+    elsewhere: str = ""
+    without: dict[str, str] = field(default_factory=dict)
 
 
 def own(network: Network, family: int) -> str | None:

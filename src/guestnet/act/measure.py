@@ -11,156 +11,158 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from guestnet.act.ends import free, own, plug
+from guestnet.act import lanends
+from guestnet.act.ends import Known, Stage, free, own, plug
+from guestnet.act.questions import Question, questions, unasked
 from guestnet.compile import nft
+from guestnet.decide import lan as rules
 from guestnet.decide.facts import Facts
-from guestnet.decide.reach import FAMILIES, HOST, INTERNET, Cell, End, Key, Measured, judge
+from guestnet.decide.judge import Heard, elsewhere, judge
+from guestnet.decide.reach import FAMILIES, INTERNET, Cell, Key, Measured
 from guestnet.host import lock, probe
 from guestnet.host.run import run
 from guestnet.spec.world import Network, World
+from guestnet.words.problems import GuestnetError
 
 PORTS = range(61000, 65000)  # where a forward for a measurement is made
-PATIENCE = 1.0  # seconds to wait for an answer
-_FAR = (("tcp", 443), ("udp", 33434), ("icmp", 0))  # what the machine outside is asked; 33434 is traceroute's
+PATIENCE, MORE_PATIENCE = 1.0, 3.0  # seconds to wait for an answer
 
 Report = Callable[[str], None]
 
 
-@dataclass
-class _Stage:
-    """The ends, by network name; and the ports of the forwards for the measurement."""
-
-    here: probe.End
-    outside: probe.End
-    guests: dict[str, tuple[probe.End, probe.End]] = field(default_factory=dict)
-    ports: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Question:
-    cell: Key
-    asker: probe.End
-    way: str  # direct or forward
-    order: dict[str, Any]
-
-
 @dataclass(frozen=True)
 class Host:
-    """What there is to measure. running: the networks whose bridge is up; target: whom to reach outside, by family."""
+    """What there is to measure. running: the networks that are on; target: whom to reach outside, by family; chosen:
+    those of them that were named, and are not the host's own gateway."""
 
     world: World
     facts: Facts
     running: frozenset[str]
     target: Mapping[int, str]
+    chosen: Mapping[int, str] = field(default_factory=dict)
 
 
-def measure(host: Host, cells: tuple[Cell, ...], report: Report) -> tuple[Measured, ...]:
+@dataclass(frozen=True)
+class How:
+    """lan: ends on the LAN too. elsewhere: who asks from the internet's side, for ssh; "": a link of our own."""
+
+    lan: bool = False
+    elsewhere: str = ""
+    forwards: bool = True  # one more into each closed network
+
+
+def measure(host: Host, cells: tuple[Cell, ...], report: Report, how: How = How()) -> tuple[Measured, ...]:
     """What each cell is; with two ends in each network, in a few seconds. Needs root."""
-    running, target = host.running, host.target
-    networks = [network for network in host.world.networks if network.name in running]
-    with _stage(networks, host.world, host.facts, report) as stage:
-        asked = [question for cell in cells for question in _questions(cell, networks, stage, target)]
-        report(f"{len(asked)} probes")
-        answers = _ask(asked)
-    found: dict[Key, list[tuple[str, str, dict[str, Any]]]] = {}
-    for question, answer in zip(asked, answers, strict=True):
-        found.setdefault(question.cell, []).append((question.way, question.order["protocol"], answer))
-    return tuple(judge(cell, found.get(cell.key, []), _unmeasured(cell, running, target)) for cell in cells)
+    with stage(host, how, report) as ends:
+        heard = _hear([question for cell in cells for question in questions(cell, ends, PATIENCE)], report)
+        found = [_judge(cell, heard, ends, host) for cell in cells]
+        wrong = [one.cell for one in found if one.right is False]
+        if wrong:
+            # On a busy host an answer may be late, and nobody is to follow that.
+            again = [question for cell in wrong for question in questions(cell, ends, MORE_PATIENCE)]
+            heard |= _hear(again, report, f" for what is not as predicted ({len(wrong)}), with more patience")
+        return tuple(_judge(cell, heard, ends, host) for cell in cells)
 
 
-def _unmeasured(cell: Cell, running: frozenset[str], target: Mapping[int, str]) -> str:
-    """Why nobody was asked."""
-    for end in (cell.source, cell.target):
-        if end.kind == "network" and end.name not in running:
-            return "on the LAN" if cell.verdict == "lan" else f"network {end.name} does not run"
-    if cell.target == INTERNET and cell.family not in target:
-        return f"nobody to ask: the host has no IPv{cell.family} gateway; name one with --target"
-    return "no address is free in the network for an end to measure with"
+def _hear(asked: list[Question], report: Report, what: str = "") -> dict[Key, list[Heard]]:
+    report(f"{len(asked)} probes{what}")
+    heard: dict[Key, list[Heard]] = {}
+    for question, answer in zip(asked, _ask(asked), strict=True):
+        order = question.order
+        one = Heard(question.way, order["protocol"], order["to"], answer["outcome"], answer["by"], answer["text"])
+        heard.setdefault(question.cell, []).append(one)
+    return heard
 
 
-def _questions(cell: Cell, networks: list[Network], stage: _Stage, target: Mapping[int, str]) -> Iterator[_Question]:
-    names = {network.name: network for network in networks}
-    if any(end.kind == "network" and end.name not in names for end in (cell.source, cell.target)):
-        return
-    asker = _asker(cell.source, stage)
-    if cell.target == INTERNET:
-        if cell.family in target and cell.family in asker.addresses:
-            for protocol, port in _FAR:
-                yield _Question(cell.key, asker, "far", _order(protocol, target[cell.family], port))
-        return
-    answerer = stage.here
-    address = asker.addresses.get(cell.family)
-    if cell.target == HOST:
-        address = own(names[cell.source.name], cell.family)
-    else:
-        answerer = stage.guests[cell.target.name][1 if cell.target == cell.source else 0]
-        address = answerer.addresses.get(cell.family)
-    if address is None or cell.family not in asker.addresses:
-        return
-    for protocol in ("tcp", "udp", "icmp"):
-        yield _Question(cell.key, asker, "direct", _order(protocol, address, answerer.port))
-    opened, gate = stage.ports.get(cell.target.name), _gate(cell.source, names, cell.family)
-    if cell.verdict == "forwards" and opened and gate:
-        for protocol in ("tcp", "udp"):
-            yield _Question(cell.key, asker, "forward", _order(protocol, gate, opened))
+def _judge(cell: Cell, heard: Mapping[Key, list[Heard]], stage: Stage, host: Host) -> Measured:
+    its, why = heard.get(cell.key, []), unasked(cell, stage)
+    if cell.source == INTERNET:
+        if stage.elsewhere and its:
+            its, why = elsewhere(cell, its, stage.elsewhere)
+        found = judge(cell, its, why)
+        return replace(found, simulated=bool(its) and not stage.elsewhere, elsewhere=stage.elsewhere)
+    if cell.target != INTERNET or cell.verdict != "lan":
+        return judge(cell, its, why)
+    if its:
+        return judge(cell, its, why, promise="yes")  # it has an address, and a router
+    network = next((one for one in host.world.lans if one.name == cell.source.name and one.name in stage.guests), None)
+    dropped = rules.filtered(network, host.facts, cell.family) if network else ""
+    # What its policy is does not tell what rules before it accept, and a neighbour does.
+    near = heard.get((cell.source, cell.source, cell.family), [])
+    if dropped and not any(one.outcome == "answered" for one in near):
+        return Measured(cell, "no", f"{why}; {dropped}", promise="yes")
+    return judge(cell, its, why)
 
 
-def _order(protocol: str, to: str, port: int) -> dict[str, Any]:
-    return {"protocol": protocol, "to": to, "port": port, "timeout": PATIENCE}
-
-
-def _asker(end: End, stage: _Stage) -> probe.End:
-    if end == HOST:
-        return stage.here
-    return stage.outside if end == INTERNET else stage.guests[end.name][0]
-
-
-def _gate(source: End, names: dict[str, Network], family: int) -> str | None:
-    """The host's address that the asker knows."""
-    if source == INTERNET:
-        return (probe.BEFORE4 if family == 4 else probe.BEFORE6).partition("/")[0]  # noqa: PLR2004
-    return own(names[source.name], family) if source.kind == "network" else None
-
-
-def _ask(questions: list[_Question]) -> list[dict[str, Any]]:
+def _ask(asked: list[Question]) -> list[dict[str, Any]]:
     """An answer for each, all at once: whoever is asked answers, though it asks itself."""
-    askers = {id(question.asker): question.asker for question in questions}
-    its = {name: [i for i, question in enumerate(questions) if id(question.asker) == name] for name in askers}
+    askers = {id(question.asker): question.asker for question in asked}
+    its = {name: [i for i, question in enumerate(asked) if id(question.asker) == name] for name in askers}
     with ThreadPoolExecutor(max_workers=max(1, len(askers))) as pool:
-        asked = {
-            name: pool.submit(asker.ask, [questions[i].order for i in its[name]]) for name, asker in askers.items()
-        }
-    answers = {
-        i: answer for name, future in asked.items() for i, answer in zip(its[name], future.result(), strict=True)
-    }
-    return [answers[i] for i in range(len(questions))]
+        told = {name: pool.submit(asker.ask, [asked[i].order for i in its[name]]) for name, asker in askers.items()}
+    answers = {i: answer for name, future in told.items() for i, answer in zip(its[name], future.result(), strict=True)}
+    return [answers[i] for i in range(len(asked))]
 
 
 @contextlib.contextmanager
-def _stage(networks: list[Network], world: World, facts: Facts, report: Report) -> Iterator[_Stage]:
+def stage(host: Host, how: How, report: Report) -> Iterator[Stage]:
+    world, facts = host.world, host.facts
+    networks = [network for network in world.networks if network.name in host.running]
+    lans = [lan for lan in world.lans if lan.name in host.running]
     with lock.probe_lock(), contextlib.ExitStack() as todo:
         here = probe.here()
         todo.callback(here.close)
-        outside = probe.outside("gnprobe0")
+        if how.elsewhere:
+            report(f"starting a probe on {how.elsewhere}")
+        outside = probe.elsewhere(how.elsewhere) if how.elsewhere else probe.outside("gnprobe0")
         todo.callback(outside.close)
-        stage = _Stage(here, outside)
-        report(f"plugging two ends into each of {len(networks)} networks")
+        stage = Stage(here, outside, gates=_gates(facts, how), elsewhere=how.elsewhere)
+        if not how.lan:
+            stage.without = {lan.name: rules.left_out(lan) for lan in lans}
+            lans = []
+        if networks or lans:
+            names = [network.name for network in networks] + [lan.name for lan in lans]
+            report(f"plugging two ends each into {', '.join(names)}")
         for i, network in enumerate(networks):
             stage.guests[network.name] = plug(network, f"gnprobe{i + 1}", free(network, world, facts, here), todo)
-        delay = max((probe.forwarding_delay(network.bridge) for network in networks), default=0.0)
-        if delay:
-            report(f"waiting {delay:.0f} s until the bridges (STP) pass what the new ends send")
-            time.sleep(delay)
-        probe.settle([network.bridge for network in networks])
-        here.listen([address for network in networks for family in FAMILIES if (address := own(network, family))])
-        _open(stage, networks, world, facts, todo)
+            host_there = {family: address for family in FAMILIES if (address := own(network, family))}
+            stage.known[network.name] = Known(host_there, dict(host.target))
+        lans = lanends.plug(lans, facts, stage, todo)
+        bridges = [network.bridge for network in networks]
+        _learning([*bridges, *(lan.bridge for lan in lans if lan.bridge)], report)
+        if lans:
+            report("asking the LAN for addresses; that takes 9 s where nobody answers")
+            lanends.settle(lans, facts, host.chosen, stage)
+        probe.settle(bridges)
+        here.listen(list(dict.fromkeys(address for known in stage.known.values() for address in known.host.values())))
+        if how.forwards:
+            _open(stage, networks, world, facts, todo)
         yield stage
 
 
-def _open(stage: _Stage, networks: list[Network], world: World, facts: Facts, todo: contextlib.ExitStack) -> None:
+def _gates(facts: Facts, how: How) -> dict[int, str]:
+    """The host's addresses that the outside knows."""
+    if not how.elsewhere:
+        return {4: probe.BEFORE4.partition("/")[0], 6: probe.BEFORE6.partition("/")[0]}
+    found: dict[int, str] = {}
+    for family in FAMILIES:
+        nics = [uplink.nic for uplink in facts.uplinks if family in uplink.families]
+        its = [str(one.ip) for link, one in facts.addresses if link in nics and one.version == family]
+        found |= {family: its[0]} if its else {}
+    return found
+
+
+def _learning(bridges: list[str], report: Report) -> None:
+    delay = max(map(probe.forwarding_delay, bridges), default=0.0)
+    if delay:
+        report(f"waiting {delay:.0f} s until the bridges (STP) pass what the new ends send")
+        time.sleep(delay)
+
+
+def _open(stage: Stage, networks: list[Network], world: World, facts: Facts, todo: contextlib.ExitStack) -> None:
     """A forward into each network that is closed in a family, to its first end, on a port that nobody uses."""
     used = {listener.port for listener in facts.listening}
     used |= {
@@ -185,5 +187,11 @@ def _open(stage: _Stage, networks: list[Network], world: World, facts: Facts, to
     away = add + add.replace("add element", "delete element")  # adding first makes deleting safe
     # Should we be killed, the host's end does it when it notices.
     stage.here.talk.say(do="at_end", program="nft", text=away)
-    with contextlib.suppress(Exception), lock.rules_lock():
-        run("nft", "-f", "-", given=add)
+    todo.callback(_load, away)
+    _load(add)
+
+
+def _load(text: str) -> None:
+    # Without our table there are no forwards: that is what is measured then.
+    with contextlib.suppress(GuestnetError), lock.rules_lock():
+        run("nft", "-f", "-", given=text)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from guestnet.compile import ruleset
+from guestnet.decide import lan
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
 from guestnet.spec.world import Lan, Network, Side4, Side6, World
@@ -53,44 +54,24 @@ class Cell:
 
 @dataclass(frozen=True)
 class Measured:
-    """What packets said of a cell. verdict None: nobody was asked, as `text` says why; partly: not all protocols."""
+    """What packets said of a cell. verdict None: nobody was asked, as `text` says why; partly: not all protocols.
+
+    promise: what the prediction `lan` comes to, where that is known: who has an address and a router from the LAN is
+    to get through it. simulated: the internet's side was a link of our own; elsewhere: it was this machine.
+    """
 
     cell: Cell
     verdict: Verdict | Literal["partly"] | None
     text: str
+    promise: Verdict | None = None
+    simulated: bool = False
+    elsewhere: str = ""
 
     @property
     def right(self) -> bool | None:
         """Whether it is as predicted; None when that was not to be said."""
-        return None if self.verdict is None or self.cell.verdict == "lan" else self.verdict == self.cell.verdict
-
-
-_REACHED = ("answered", "refused")  # refused: by the far end itself
-
-
-def judge(cell: Cell, answers: list[tuple[str, str, dict[str, Any]]], otherwise: str) -> Measured:
-    """answers: (direct, forward or far; protocol; what probework says). `otherwise`: why there are none."""
-    if not answers:
-        return Measured(cell, None, otherwise)
-    text = ", ".join(_heard(way, protocol, answer) for way, protocol, answer in answers)
-    if any(way == "far" for way, _, _ in answers):
-        # Who is asked out there owes us no answer on each protocol, and a refusal has come all the way.
-        return Measured(cell, "yes" if any(answer["outcome"] in _REACHED for _, _, answer in answers) else "no", text)
-    # Our own ends do answer. A refusal through a forward may be of a rule on the way: NAT gives it the address asked.
-    direct = {protocol for way, protocol, answer in answers if way == "direct" and answer["outcome"] == "answered"}
-    forward = [answer["outcome"] == "answered" for way, _, answer in answers if way == "forward"]
-    if len(direct) == len({protocol for way, protocol, _ in answers if way == "direct"}):
-        return Measured(cell, "yes", text)
-    if direct:
-        return Measured(cell, "services" if direct == {"icmp"} else "partly", text)
-    if forward and not all(forward):
-        return Measured(cell, "partly" if any(forward) else "no", text)
-    return Measured(cell, "forwards" if forward else "no", text)
-
-
-def _heard(way: str, protocol: str, answer: dict[str, Any]) -> str:
-    what = f"{'by forward ' if way == 'forward' else ''}{protocol} {answer['outcome']}"
-    return f"{what} by {answer['by']}" if answer["outcome"] == "rejected" and answer["by"] else what
+        wanted = self.promise if self.cell.verdict == "lan" else self.cell.verdict
+        return None if self.verdict is None or wanted is None else self.verdict == wanted
 
 
 def predict(world: World, facts: Facts) -> tuple[Cell, ...]:
@@ -112,8 +93,8 @@ def _family(world: World, facts: Facts, family: int) -> Iterator[Cell]:
             if other.name != network.name:
                 target = End("network", other.name)
                 yield Cell(end, target, family, *_across(network, other, forwards.get(other.name, []), family))
-    for lan in world.lans:
-        yield from _lan(lan, family)
+    for network_on_lan in world.lans:
+        yield from _lan(network_on_lan, facts, family)
 
 
 _Said = tuple[Verdict, str]
@@ -184,28 +165,13 @@ def _across(network: Network, other: Network, forwards: list[str], family: int) 
     return "yes", f"{other.name} is open"
 
 
-def _lan(lan: Lan, family: int) -> Iterator[Cell]:
-    end = End("network", lan.name)
-    via = f"over {lan.bridge or lan.interface}"
-    yield Cell(end, INTERNET, family, "lan", f"as the LAN {via}")
-    yield Cell(INTERNET, end, family, "lan", f"as the LAN {via}")
-    if lan.mode == "macvtap":
-        kernel = f"the kernel passes nothing between {lan.interface} and its macvtaps (macvlan)"
-        if lan.macvtap == "bridge":
-            yield Cell(end, end, family, "yes", f"one macvtap bridge on {lan.interface}")
-        elif lan.macvtap == "vepa":
-            yield Cell(end, end, family, "lan", "vepa: if the switch sends it back (802.1Qbg)")
-        else:
-            yield Cell(end, end, family, "no", "private: macvtaps hear nothing of each other")
-        yield Cell(end, HOST, family, "no", kernel)
-        yield Cell(HOST, end, family, "no", kernel)
-        return
-    if lan.guest_isolation:
-        yield Cell(end, end, family, "no", "guest_isolation: their bridge ports are isolated")
-    else:
-        yield Cell(end, end, family, "yes", "one bridge")
-    yield Cell(end, HOST, family, "lan", f"as any machine on the LAN {via}")
-    yield Cell(HOST, end, family, "lan", f"as any machine on the LAN {via}")
+def _lan(network: Lan, facts: Facts, family: int) -> Iterator[Cell]:
+    end = End("network", network.name)
+    yield Cell(end, INTERNET, family, *lan.beyond(network))
+    yield Cell(INTERNET, end, family, *lan.beyond(network))
+    yield Cell(end, end, family, *lan.among(network))
+    yield Cell(end, HOST, family, *lan.with_host(network, facts, family))
+    yield Cell(HOST, end, family, *lan.with_host(network, facts, family))
 
 
 def _side(network: Network, family: int) -> Side4 | Side6 | None:

@@ -1,15 +1,18 @@
 """One end of a measurement: answers on a port, and asks others. Runs as a program of its own in a network namespace.
 
 It reads one JSON object a line from standard input and answers each with one; it ends when its input ends, so that
-nothing of it outlives who started it. Standard library only, and nothing of guestnet: `host.probe` runs this file.
+nothing of it outlives who started it. Standard library only, and nothing of guestnet: `host.probe` runs this file, here
+and on other machines (so: Python 3.8, and not as root).
 
     {"do": "listen", "addresses": ["10.0.0.2"], "port": 0}         -> {"port": 40123}, TCP and UDP on the same number
-    {"do": "ask", "all": [{"protocol": "tcp", "to": "10.0.0.3", "port": 7, "timeout": 1.0}]}, all at once
-        -> {"answers": [{"outcome": "answered|refused|rejected|silence|nowhere", "by": "who said so", "text": "..."}]}
+    {"do": "ask", "all": [{"protocol": "tcp", "to": "10.0.0.3", "port": 7, "timeout": 1.0}]}, all at once; also with a
+        `source`, and `tries`: how often to send what nobody repeats for us
+        -> {"answers": [{"outcome": see below, "by": "who said so", "text": "..."}]}
     {"do": "at_end", "program": "nft", "text": "..."}              -> {}, run with this input when our own input ends
 
-answered: a greeting of another end, or any answer of another program. refused: the far end itself said that nobody
-listens (so the packet arrived). rejected: somebody on the way said no. nowhere: this side has no way to send it.
+The outcomes. answered: a greeting of another end, or any answer of another program. refused: the far end itself said
+that nobody listens (so the packet arrived). rejected: somebody on the way said no. nowhere: this side has no way to
+send it. unable: this side is not let send it. An address of a link has that in its name: fe80::1%eth0.
 """
 
 import errno
@@ -103,9 +106,10 @@ def listen(addresses: "list[str]", listeners: "list[socket.socket]") -> int:
                 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                     one = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
                     made.append(one)
+                    one.setblocking(False)  # whoever asked may be gone before he is greeted: accept(2) would wait
                     if ":" in address:
                         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                    one.bind((address, port))
+                    one.bind(place(address, port))
                     port = one.getsockname()[1]
                     if kind == socket.SOCK_STREAM:
                         one.listen(64)
@@ -134,24 +138,29 @@ def greet(one: socket.socket) -> None:
         pass  # whoever asked went away
 
 
+def place(address: str, port: int) -> "tuple[object, ...]":
+    """As sockets take it: they want the link of an address as a number beside it."""
+    found = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+    return found[0][4]
+
+
 def ask(order: "dict[str, object]") -> "dict[str, object]":
     to, protocol = str(order["to"]), str(order["protocol"])
     family = socket.AF_INET6 if ":" in to else socket.AF_INET
-    timeout = float(str(order["timeout"]))
+    timeout, tries = float(str(order["timeout"])), int(str(order.get("tries", 1)))
     if protocol == "icmp":
-        return ping(family, to, timeout, order.get("source"))
+        return ping(family, to, timeout, tries, order.get("source"))
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     with socket.socket(family, kind) as one:
         recverr(one, family)
         if order.get("source"):
-            one.bind((str(order["source"]), 0))
+            one.bind(place(str(order["source"]), 0))
         one.setblocking(False)
-        place = (to, int(str(order["port"])))
-        result = one.connect_ex(place)
+        result = one.connect_ex(place(to, int(str(order["port"]))))
         if result not in (0, errno.EINPROGRESS):
             return {"outcome": "nowhere", "by": "", "text": os.strerror(result)}
         if protocol == "udp":
-            return udp(one, to, timeout)
+            return udp(one, to, timeout, tries)
         _, writable, _ = select.select([], [one], [one], timeout)
         if not writable:
             return said(one, to) or {"outcome": "silence", "by": "", "text": "no answer"}
@@ -161,10 +170,13 @@ def ask(order: "dict[str, object]") -> "dict[str, object]":
         return {"outcome": "answered", "by": to, "text": "connected"}
 
 
-def udp(one: socket.socket, to: str, timeout: float) -> "dict[str, object]":
-    one.send(GREETING)
-    readable, _, _ = select.select([one], [], [], timeout)
-    if not readable:
+def udp(one: socket.socket, to: str, timeout: float, tries: int) -> "dict[str, object]":
+    for _ in range(tries):
+        one.send(GREETING)
+        readable, _, _ = select.select([one], [], [], timeout / tries)
+        if readable:
+            break
+    else:
         return said(one, to) or {"outcome": "silence", "by": "", "text": "no answer"}
     try:
         one.recv(2048)
@@ -173,36 +185,60 @@ def udp(one: socket.socket, to: str, timeout: float) -> "dict[str, object]":
     return {"outcome": "answered", "by": to, "text": "answered"}
 
 
-def ping(family: int, to: str, timeout: float, source: object) -> "dict[str, object]":
-    request, reply = ECHO[6 if family == socket.AF_INET6 else 4]
-    number = socket.IPPROTO_ICMPV6 if family == socket.AF_INET6 else socket.IPPROTO_ICMP
-    with socket.socket(family, socket.SOCK_RAW, number) as one:
+def ping(family: int, to: str, timeout: float, tries: int, source: object) -> "dict[str, object]":
+    try:
+        one = pinger(family)
+    except OSError as error:
+        return {"outcome": "unable", "by": "", "text": os.strerror(error.errno or 0)}
+    with one:
         recverr(one, family)
         if source:
-            one.bind((str(source), 0))
-        one.connect((to, 0))
+            one.bind(place(str(source), 0))
+        one.connect(place(to, 0))
         # An ICMP error makes the socket readable, and what there is to read may be nothing but that error.
         one.setblocking(False)
         ident = next(idents) & 0xFFFF
-        one.send(echo(request, ident))
-        end = time.monotonic() + timeout
-        while (left := end - time.monotonic()) > 0:
-            readable, _, _ = select.select([one], [], [], left)
-            if not readable:
-                break
-            try:
-                packet = one.recv(2048)
-            except BlockingIOError:
-                told = said(one, to)
-                if told:
-                    return told
-                continue
-            except OSError as error:
-                return said(one, to) or plain(error.errno or 0, to)
-            body = packet[(packet[0] & 0xF) * 4 :] if family == socket.AF_INET else packet
-            if body[0] == reply and struct.unpack_from(">H", body, 4)[0] == ident:
-                return {"outcome": "answered", "by": to, "text": "echo reply"}
+        request = ECHO[6 if family == socket.AF_INET6 else 4][0]
+        for _ in range(tries):
+            one.send(echo(request, ident))
+            found = reply(one, family, to, time.monotonic() + timeout / tries, ident)
+            if found:
+                return found
         return said(one, to) or {"outcome": "silence", "by": "", "text": "no answer"}
+
+
+def pinger(family: int) -> socket.socket:
+    """A raw socket; without root one that only pings, which net.ipv4.ping_group_range allows some groups (icmp(7))."""
+    number = socket.IPPROTO_ICMPV6 if family == socket.AF_INET6 else socket.IPPROTO_ICMP
+    try:
+        return socket.socket(family, socket.SOCK_RAW, number)
+    except PermissionError:
+        return socket.socket(family, socket.SOCK_DGRAM, number)
+
+
+def reply(one: socket.socket, family: int, to: str, end: float, ident: int) -> "dict[str, object] | None":
+    """The answer to our echo request, or the error about it; None when neither came in time."""
+    raw = one.type == socket.SOCK_RAW
+    while (left := end - time.monotonic()) > 0:
+        readable, _, _ = select.select([one], [], [], left)
+        if not readable:
+            break
+        try:
+            packet = one.recv(2048)
+        except BlockingIOError:
+            told = said(one, to)
+            if told:
+                return told
+            continue
+        except OSError as error:
+            return said(one, to) or plain(error.errno or 0, to)
+        body = packet[(packet[0] & 0xF) * 4 :] if raw and family == socket.AF_INET else packet
+        if body[0] != ECHO[6 if family == socket.AF_INET6 else 4][1]:
+            continue
+        # On one that only pings the kernel puts in an ident of its own, and gives us our own replies alone.
+        if not raw or struct.unpack_from(">H", body, 4)[0] == ident:
+            return {"outcome": "answered", "by": to, "text": "echo reply"}
+    return None
 
 
 def echo(kind: int, ident: int) -> bytes:
@@ -238,7 +274,7 @@ def said(one: socket.socket, to: str) -> "dict[str, object] | None":
         ):  # sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address
             family = struct.unpack_from("=H", offender)[0]
             by = socket.inet_ntop(family, offender[4:8] if family == socket.AF_INET else offender[8:24])
-        refused = (origin, kind, code) in PORT_UNREACHABLE and by == to
+        refused = (origin, kind, code) in PORT_UNREACHABLE and by == to.partition("%")[0]
         return {"outcome": "refused" if refused else "rejected", "by": by, "text": text}
     return None
 

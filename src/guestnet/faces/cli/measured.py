@@ -16,7 +16,7 @@ from guestnet.words.problems import GuestnetError, WrongError
 def place(options: Options, verb: str, targets: list[str]) -> tuple[Host, tuple[str, ...]]:
     """The host to measure, and what on it differs from the file, in lines."""
     wanted = wish(options)
-    chosen = {}
+    chosen: dict[int, str] = {}
     for text in targets:
         try:
             chosen[parse_ip(text).version] = text
@@ -26,4 +26,4 @@ def place(options: Options, verb: str, targets: list[str]) -> tuple[Host, tuple[
         seen = look(wanted, libvirt)
     running = {key.name for key, thing in seen.live.items() if isinstance(thing, Network) and thing.running}
     drift = tuple(f"{item.title}: {line}" for item in describe(seen.plan) for line, _ in item.lines)
-    return Host(seen.plan.world, seen.plan.facts, frozenset(running), netlink.gateways() | chosen), drift
+    return Host(seen.plan.world, seen.plan.facts, frozenset(running), netlink.gateways() | chosen, chosen), drift

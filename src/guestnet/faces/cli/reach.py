@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,8 @@ import typer
 from guestnet.faces.cli.options import Format, Options
 
 if TYPE_CHECKING:
+    from guestnet.act.measure import How
+    from guestnet.decide.case import Followed
     from guestnet.decide.reach import Cell, Key, Measured
     from guestnet.spec.world import World
 
@@ -22,26 +25,53 @@ def reach(
     target: Annotated[
         list[str] | None, typer.Option(help="An address in the internet to probe, instead of the gateway.")
     ] = None,
+    lan: Annotated[
+        bool, typer.Option("--lan", help="Measure bridge and macvtap too: two more MACs on the LAN for a while.")
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="ssh:HOST", help="Who asks from the internet, instead of a link of our own."),
+    ] = None,
 ) -> int:
     """Show who can reach whom, per family, and why; measured with --probe (exit code 1 when that differs)."""
+    from guestnet.act.brokenhop import broken_hops
     from guestnet.act.measure import measure
     from guestnet.decide.reach import predict
     from guestnet.faces.cli.measured import place
 
     options: Options = context.obj
-    host, _ = place(options, "reach", target or [])
-    world = host.world
-    cells = predict(world, host.facts)
-    found: tuple[Measured, ...] = ()
-    if probe:
-        found = measure(host, cells, lambda text: print(text, file=sys.stderr, flush=True))
-    measured = {one.cell.key: one for one in found}
-    wrong = [one for one in found if one.right is False]
+    how = _how(probe, lan, source)
+    host, drift = place(options, "reach", target or [])
+    cells = predict(host.world, host.facts)
+    if not probe:
+        return _predicted(options, cells, _modes(host.world))
+    begun = time.monotonic()
+    found = measure(host, cells, _report, how)
+    seconds = time.monotonic() - begun
+    followed = broken_hops(host, found, drift, _report, how)
     if options.format is Format.json:
-        typer.echo(json.dumps({"cells": [_data(cell, measured.get(cell.key)) for cell in cells]}, indent=2))
+        typer.echo(json.dumps({"cells": [_data(one.cell) | _heard(one, followed) for one in found]}, indent=2))
     else:
-        _print(cells, measured, _modes(world))
-    return 1 if wrong else 0
+        _print(found, followed, _modes(host.world), seconds)
+    return 1 if any(one.right is False for one in found) else 0
+
+
+def _how(probe: bool, lan: bool, source: str | None) -> How:
+    from guestnet.act.measure import How
+    from guestnet.words.problems import GuestnetError, WrongError
+    from guestnet.words.remote import parse_remote
+
+    for option, given in (("--lan", lan), ("--from", source is not None)):
+        if given and not probe:
+            raise GuestnetError(f"{option} says how to measure, and nothing is measured", "add --probe")
+    try:
+        return How(lan, "" if source is None else parse_remote(source))
+    except WrongError as error:
+        raise GuestnetError(error.what, error.todo) from None
+
+
+def _report(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _modes(world: World) -> dict[str, str]:
@@ -49,29 +79,56 @@ def _modes(world: World) -> dict[str, str]:
     return found | {lan.name: lan.mode for lan in world.lans}
 
 
-def _data(cell: Cell, one: Measured | None) -> dict[str, Any]:
+def _data(cell: Cell) -> dict[str, Any]:
     """The stable shape: see docs/reach.md."""
-    shown: dict[str, Any] = {
+    return {
         "from": {"kind": cell.source.kind, "name": cell.source.name},
         "to": {"kind": cell.target.kind, "name": cell.target.name},
         "family": f"ipv{cell.family}",
         "predicted": cell.verdict,
         "reason": cell.reason,
     }
-    if one is not None:
-        shown |= {"measured": one.verdict, "heard": one.text, "as_predicted": one.right}
+
+
+def _heard(one: Measured, followed: Mapping[Key, Followed]) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "measured": one.verdict,
+        "heard": one.text,
+        "as_predicted": one.right,
+        "simulated": one.simulated,
+    }
+    if one.right is False:
+        why = followed.get(one.cell.key)
+        shown |= {name: getattr(why, name, "") or None for name in ("broken_hop", "let_through", "todo")}
     return shown
 
 
-def _print(cells: tuple[Cell, ...], measured: Mapping[Key, Measured], modes: Mapping[str, str]) -> None:
+def _predicted(options: Options, cells: tuple[Cell, ...], modes: Mapping[str, str]) -> int:
     from guestnet.decide.reachtext import reasons, table
 
-    for line in table(cells, measured, modes):
+    if options.format is Format.json:
+        typer.echo(json.dumps({"cells": [_data(cell) for cell in cells]}, indent=2))
+        return 0
+    for line in (*table(cells, {}, modes, probed=False), "", *reasons(cells)):
         typer.echo(line)
-    typer.echo()
-    for line in reasons(cells, measured):
-        typer.echo(line)
-    if measured:
-        known = [one for one in measured.values() if one.right is not None]
-        right = sum(one.right is True for one in known)
-        typer.echo(f"\n{len(known)} cells measured, {right} as predicted (the internet's side from a link of our own)")
+    return 0
+
+
+def _print(
+    found: Sequence[Measured], followed: Mapping[Key, Followed], modes: Mapping[str, str], seconds: float
+) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from guestnet.decide.reachtext import differences, summary, table, unmeasured
+
+    console = Console(highlight=False, soft_wrap=True)
+    measured = {one.cell.key: one for one in found}
+    for line in table([one.cell for one in found], measured, modes, probed=True):
+        text = Text(line)
+        text.highlight_regex(r"\S+!", "bold red")
+        console.print(text)
+    for part in (differences(found, followed), unmeasured(found)):
+        for line in ("", *part) if part else ():
+            typer.echo(line)
+    typer.echo(f"\n{summary(found, seconds)}; guestnet reach: why each is predicted so")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from guestnet.faces.cli.options import Format, Options
 from guestnet.words.problems import GuestnetError
+
+if TYPE_CHECKING:
+    from guestnet.act.why import Answer
+    from guestnet.decide.trace import Step
 
 _ASKED = re.compile(r"(\d{1,5})(?:/(tcp|udp))?")
 
@@ -24,39 +29,69 @@ def why(
     ] = None,
 ) -> int:
     """Follow a real packet from SRC to DST, and say what stopped it. Exit code 1 when it did not get through."""
-    from guestnet.act.why import Question
+    from guestnet.act.asks import Question
     from guestnet.act.why import why as follow
     from guestnet.faces.cli.measured import place
 
     options: Options = context.obj
     protocol, number = _port(port)
     host, drift = place(options, "why", address or [])
-    found = follow(host, Question(source, target, protocol, number), drift)
+    found, skipped = follow(host, Question(source, target, protocol, number), drift, _report)
     if not found:
-        raise GuestnetError(
-            f"{source} and {target} have no family in common, or no address is known", "see guestnet show"
-        )
+        raise GuestnetError("; ".join(skipped), "see guestnet status")
     if options.format is Format.json:
-        shown = [
-            {
-                "family": f"ipv{one.family}", "from": one.asked_from, "to": one.asked, "reached": one.why.reached,
-                "way": list(one.why.lines), "cause": one.why.cause, "todo": one.why.todo,
-            }
-            for one in found
-        ]  # fmt: skip
-        typer.echo(json.dumps(shown, indent=2))
-    for one in found if options.format is not Format.json else ():
-        typer.echo(f"{one.asked_from} -> {one.asked}{f' {protocol} {number}' if number else ' ping'}")
-        for line in one.why.lines:
-            typer.echo(f"  {line}")
-        typer.echo(f"  {'it gets through' if one.why.reached else 'it does not get through'}: {one.why.cause}")
-        if one.why.todo:
-            typer.echo(f"  what to do: {one.why.todo}")
+        typer.echo(json.dumps([_data(one) for one in found], indent=2))
+    else:
+        for i, one in enumerate(found):
+            typer.echo("" if i else None, nl=bool(i))
+            _print(one, protocol)
+    for line in skipped:
+        print(line, file=sys.stderr)
     return 0 if all(one.why.reached for one in found) else 1
 
 
+def _report(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _data(one: Answer) -> dict[str, Any]:
+    """The stable shape: see docs/reach.md."""
+    return {
+        "family": f"ipv{one.family}",
+        "from": one.asked_from,
+        "to": one.asked,
+        "note": one.note,
+        "reached": one.why.reached,
+        "way": [str(hop) for hop in one.why.hops],
+        "cause": one.why.cause,
+        "rule": _rule(one.why.rule),
+        "todo": one.why.todo,
+    }
+
+
+def _rule(step: Step | None) -> dict[str, str] | None:
+    from guestnet.decide.trace import owner
+
+    if step is None:
+        return None
+    return {"owner": owner(step), "table": step.table, "chain": step.chain, "text": step.text}
+
+
+def _print(one: Answer, protocol: str) -> None:
+    what = f"{protocol} {one.port}" if protocol != "icmp" else "ping"
+    typer.echo(f"{one.asked_from} -> {one.asked} {what}{f'   ({one.note})' if one.note else ''}")
+    for line in one.why.lines:
+        typer.echo(f"  {line}")
+    if one.why.reached:
+        typer.echo(f"it gets through: {one.why.cause}")
+    else:
+        typer.echo(f"it does not get through: {one.why.cause}")
+    if one.why.todo:
+        typer.echo(f"what to do: {one.why.todo}")
+
+
 def _port(text: str) -> tuple[str, int]:
-    if not text:
+    if text in ("", "icmp", "ping"):
         return "icmp", 0
     match = _ASKED.fullmatch(text)
     if not match or not 1 <= int(match[1]) <= 65535:  # noqa: PLR2004
