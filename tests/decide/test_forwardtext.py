@@ -5,6 +5,7 @@ from __future__ import annotations
 from guestnet.compile import ruleset
 from guestnet.decide.forwardtext import forward_lines
 from guestnet.spec.memory import Memory
+from guestnet.spec.world import World
 from tests.compile.test_golden import GOLDEN, made
 
 
@@ -16,6 +17,8 @@ def test_the_golden_forwards_read_as_they_were_written() -> None:
         "203.0.113.5:443/tcp -> 443 (IPv4)",
         "4023/tcp -> 22 (IPv4, IPv6)",
         "5353/udp -> 53 (IPv4, IPv6)",
+        "127.0.0.1:5900/tcp -> 5900 (IPv4)",
+        "203.0.113.6:5900/tcp -> 5900 (IPv4)",
         "6000/tcp -> 6000 (IPv4, IPv6)",
         "6000/udp -> 6000 (IPv4, IPv6)",
         "7000-7002/tcp -> 8078-8080 (IPv4, IPv6)",
@@ -34,4 +37,32 @@ def test_the_golden_forwards_read_as_they_were_written() -> None:
         "up0:9500/udp from 198.51.100.0/24 -> 9500 (IPv4)",
         "9600/tcp -> 9600 (IPv4)",
         "9600/tcp from 2001:db8:2::/48 -> 9600 (IPv6)",
+        "20000-21000/udp -> 20000-21000 (IPv4, IPv6)",
+        "22000-22300/tcp -> 32000-32300 (IPv4, IPv6)",
+        "23000-24000/tcp from 198.51.100.0/24 -> 23000-24000 (IPv4)",
     ]
+    assert lines_of(world, "whole") == [
+        "2001:db8::8 -> the whole guest, and back (IPv6)",
+        "203.0.113.7 -> the whole guest, and back (IPv4)",
+        "203.0.113.8 -> the whole guest, and back (IPv4)",
+    ]
+    assert len(ruleset.elements(web1.forwards)["any_range4"]) == 1, "a large range is one element"
+
+
+def test_what_is_open_at_the_guests_own_address() -> None:
+    world, _ = made(GOLDEN / "070-routed", Memory())
+    assert lines_of(world, "near") == [
+        "443/tcp open at the guest's own address (IPv6)",
+        "444/tcp from 2001:db8:2::/48 open at the guest's own address (IPv6)",
+        "8443/tcp -> 443 (IPv4, IPv6)",
+        "8444/tcp from 2001:db8:2::/48 -> 444 (IPv6)",
+    ]
+    assert ruleset.elements(next(guest for guest in world.guests if guest.name == "www").forwards).keys() == {
+        "any4",
+        "any6",
+    }, "an open network needs none"
+
+
+def lines_of(world: World, name: str) -> list[str]:
+    guest = next(guest for guest in world.guests if guest.name == name)
+    return forward_lines([(kind, item) for kind, items in ruleset.elements(guest.forwards).items() for item in items])

@@ -16,6 +16,7 @@ from guestnet.decide.state import (
     Key,
     Link,
     Network,
+    Proxy,
     Setting,
     State,
     Table,
@@ -36,6 +37,7 @@ things: dict[type[Thing], st.SearchStrategy[Thing]] = {
     Admit: st.builds(Admit),
     Unit: st.builds(Unit, text, st.booleans(), st.booleans()),
     Link: st.builds(Link, text),
+    Proxy: st.builds(Proxy, text, text, st.booleans()),
     Bridge: st.builds(Bridge, text, text, st.booleans(), st.none() | st.integers()),
 }
 keys = st.builds(Key, st.sampled_from(list(KINDS)), text)

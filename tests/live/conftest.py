@@ -72,7 +72,7 @@ def apply(host: Host, text: str | None = None) -> str:
 
 def elements(host: Host) -> str:
     """The forwards in force, as nft lists them."""
-    return "".join(host.run(["nft", "list", "map", "inet", "guestnet", name]).stdout for name in ruleset.MAPS)
+    return "".join(host.run(["nft", "-s", "list", "map", "inet", "guestnet", name]).stdout for name in ruleset.MAPS)
 
 
 @pytest.fixture(scope="module")

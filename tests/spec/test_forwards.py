@@ -63,13 +63,16 @@ LISTENERS = st.one_of(
 
 @st.composite
 def shorts(draw: st.DrawFn) -> Short:
+    protocol = draw(st.sampled_from(PROTOCOLS))
+    if protocol == "all":
+        return Short(draw(LISTENERS.filter(bool)), PortRange(1, 65535), PortRange(1, 65535), protocol)
     length = draw(st.integers(1, 65535))
     host, guest = (draw(st.integers(1, 65536 - length)) for _ in "ab")
     return Short(
         draw(LISTENERS),
         PortRange(host, host + length - 1),
         PortRange(guest, guest + length - 1),
-        draw(st.sampled_from(PROTOCOLS)),
+        protocol,
     )
 
 

@@ -16,7 +16,7 @@ from guestnet.compile.dhcp import file_name
 from guestnet.spec.world import Guest
 
 VERSION = "guestnet 1"
-_ELEMENT = re.compile(r"(\S+ \. ){0,2}(tcp|udp) \. \d+ : \S+ \. \d+")
+_ELEMENT = re.compile(r"(\S+ \. ){0,2}(tcp|udp) \. \d+(-\d+)? : \S+( \. \d+)?|\S+ : \S+")
 FOLDER = "/var/lib/guestnet/compiled"
 TABLE_FILE = f"{FOLDER}/table.nft"
 BRIDGES = f"{FOLDER}/bridges"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 Elements = Mapping[str, tuple[str, ...]]  # map or set name -> elements, as nft writes them, sorted
 
+_MOST = 65535  # elements: with more, what is new is not counted
 FAMILY_TABLE = "inet guestnet"
 
 
@@ -27,8 +28,14 @@ def named_set(name: str, kind: str, elements: Iterable[str] = (), *, interval: b
     return block(f"set {name}", lines)
 
 
-def named_map(name: str, kind: str, *, interval: bool = False) -> list[str]:
-    return block(f"map {name}", [f"type {kind}", *(["flags interval"] if interval else [])])
+def named_map(name: str, kind: str, *, interval: bool = False, counter: bool = False) -> list[str]:
+    flags = ["flags interval"] if interval else []
+    return block(f"map {name}", [f"type {kind}", *flags, *(["counter"] if counter else [])])
+
+
+def counting_set(name: str, kind: str) -> list[str]:
+    """A set that rules add to; the kernel counts packets and bytes of each element."""
+    return block(f"set {name}", [f"type {kind}", f"size {_MOST}", "flags dynamic", "counter"])
 
 
 def chain(name: str, rules: Iterable[str], hook: str = "") -> list[str]:

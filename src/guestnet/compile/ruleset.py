@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from guestnet.compile import nft
 from guestnet.spec.world import Address, Forward, Network, Subnet, World
@@ -22,19 +23,40 @@ COMMENT = "guestnet 1"  # how our table is told from somebody else's of the same
 # the type of that part in a map.
 _LISTENERS = {"on": ("{ip} daddr . ", "{addr} . "), "nic": ("iifname . ", "ifname . "), "any": ("", "")}
 _FAMILIES = {4: ("ip", "ipv4_addr"), 6: ("ip6", "ipv6_addr")}
+_PORT = "inet_proto . inet_service"
+# A range to the same ports is one element of a map of intervals from this many ports on. Below, each port is one of a
+# hash map: lookups in 10,000 intervals have half the rate of a hash map's, and deleting one takes 755 ms (nft 1.0.6).
+LARGE = 256
+_FLOWS = "flows"  # begins the names of the sets in which the kernel counts
+FLOWS = tuple(f"\tset {_FLOWS}{family} " for family in _FAMILIES)  # how nft lists them
 
 
-def _maps() -> dict[str, str]:
-    """Name -> type. Forwards with `from` have maps of their own: intervals halve the rate of lookups (nft 1.0.6)."""
-    return {
-        f"{kind}{restricted}{family}": (
-            f"{f'{addr} . ' if restricted else ''}{listener.format(addr=addr)}inet_proto . inet_service"
-            f" : {addr} . inet_service"
-        )
-        for kind, (_, listener) in _LISTENERS.items()
-        for restricted in ("_from", "")
-        for family, (_, addr) in _FAMILIES.items()
-    }
+class _Kind(NamedTuple):
+    """A kind of map: its type, and whether its keys are intervals."""
+
+    type: str
+    interval: bool = False
+
+
+def _maps() -> dict[str, _Kind]:
+    """Name -> kind, in the order in which a packet asks them.
+
+    Per listener and family: `from` (who may connect), exact ports, and ranges to the same ports, with `from` and
+    without. Then a whole address to a guest, and back; 127.0.0.1; and what is open though its network is closed."""
+    found: dict[str, _Kind] = {}
+    for family, (_, addr) in _FAMILIES.items():
+        for kind, (_, listener) in _LISTENERS.items():
+            key = f"{listener.format(addr=addr)}{_PORT}"
+            found[f"{kind}_from{family}"] = _Kind(f"{addr} . {key} : {addr} . inet_service", interval=True)
+            found[f"{kind}_from_range{family}"] = _Kind(f"{addr} . {key} : {addr}", interval=True)
+            found[f"{kind}{family}"] = _Kind(f"{key} : {addr} . inet_service")
+            found[f"{kind}_range{family}"] = _Kind(f"{key} : {addr}", interval=True)
+        found[f"whole{family}"] = _Kind(f"{addr} : {addr}")
+        found[f"source{family}"] = _Kind(f"{addr} : {addr}")
+        found[f"open{family}"] = _Kind(f"{addr} . {_PORT} : verdict", interval=True)
+        found[f"open_from{family}"] = _Kind(f"{addr} . {addr} . {_PORT} : verdict", interval=True)
+    found["loop4"] = _Kind(f"{_PORT} : ipv4_addr . inet_service")
+    return found
 
 
 MAPS = _maps()
@@ -43,23 +65,44 @@ MAPS = _maps()
 def table(world: World) -> str:
     """The transaction that installs the table, with no forward in it yet."""
     lines = [f'comment "{COMMENT}"', ""]
-    maps = (nft.named_map(name, kind, interval="_from" in name) for name, kind in MAPS.items())
-    for part in (*_sets(world.networks), *maps, *_chains()):
+    # A `counter` of a map counts lookups that find something: of a nat chain, so connections. It costs nothing.
+    maps = (nft.named_map(name, kind.type, interval=kind.interval, counter=True) for name, kind in MAPS.items())
+    flows = (nft.counting_set(f"{_FLOWS}{family}", f"{addr} . {_PORT}") for family, (_, addr) in _FAMILIES.items())
+    for part in (*_sets(world.networks), *maps, *flows, *_chains()):
         lines += [*part, ""]
     return nft.replace_table(lines[:-1])
 
 
 def elements(forwards: Iterable[Forward]) -> nft.Elements:
-    """Map name -> elements. Ranges are expanded, one element a port: a shifted range in one element loads and silently
-    sends every port to the first (nft 1.0.6), and hash lookups beat interval maps."""
+    """Map name -> elements. A shifted range is expanded, one element a port: in one element it loads and silently sends
+    every port to the first (nft 1.0.6)."""
     found: dict[str, set[str]] = defaultdict(set)
+    sources: set[Address] = set()
     for forward in forwards:
+        family = forward.target.version
+        if forward.protocol == "all":
+            found[f"whole{family}"].add(f"{forward.listen} : {forward.target}")
+            if forward.target not in sources:  # it can be only one to the outside: the first
+                found[f"source{family}"].add(f"{forward.target} : {forward.listen}")
+                sources.add(forward.target)
+            continue
         kind, listener = _listener(forward)
-        name = f"{kind}{'_from' if forward.source else ''}{forward.target.version}"
         source = f"{network_text(forward.source)} . " if forward.source else ""
-        for shift in range(len(forward.ports)):
-            key = f"{source}{listener}{forward.protocol} . {forward.ports.first + shift}"
-            found[name].add(f"{key} : {forward.target} . {forward.to.first + shift}")
+        name = f"{kind}{'_from' if forward.source else ''}"
+        if forward.ports == forward.to and len(forward.ports) >= LARGE:
+            key = f"{source}{listener}{forward.protocol} . {forward.ports}"
+            found[f"{name}_range{family}"].add(f"{key} : {forward.target}")
+        else:
+            for shift in range(len(forward.ports)):
+                key = f"{source}{listener}{forward.protocol} . {forward.ports.first + shift}"
+                found[f"{name}{family}"].add(f"{key} : {forward.target} . {forward.to.first + shift}")
+        if forward.opens:
+            key = f"{forward.target} . {forward.protocol} . {forward.to}"
+            found[f"open{'_from' if source else ''}{family}"].add(f"{source}{key} : accept")
+        if forward.loopback and family == 4:  # noqa: PLR2004  [::1]: see compile.loopback
+            for shift in range(len(forward.ports)):
+                key = f"{forward.protocol} . {forward.ports.first + shift}"
+                found["loop4"].add(f"{key} : {forward.target} . {forward.to.first + shift}")
     return {name: tuple(sorted(items)) for name, items in sorted(found.items())}
 
 
@@ -138,48 +181,121 @@ def _of(family: int, things: Sequence[Address | Subnet]) -> list[str]:
 
 
 def _chains() -> list[list[str]]:
-    translated = f"ct mark and {MARK:#x} == {MARK:#x} ct status dnat"
+    ours = f"ct mark and {MARK:#x} == {MARK:#x} ct status dnat"
     return [
-        nft.chain("prerouting", _forwards(*_LISTENERS), "nat hook prerouting priority dstnat"),
+        nft.chain("prerouting", _translate("forwards"), "nat hook prerouting priority dstnat"),
         # The host's own connections to its own address; none of them comes in through a NIC. nft 1.0.6 refuses the
         # name dstnat here, and the kernel `fib iif`, also in chains that are only jumped to.
-        nft.chain("output", _forwards("on", "any"), "nat hook output priority -105"),
-        *(nft.chain(f"forwards_{kind}", _translate(kind)) for kind in _LISTENERS),
+        nft.chain("output", _translate("local"), "nat hook output priority -105"),
+        *(part for family in _FAMILIES for part in _family(family)),
+        nft.chain("postrouting", _postrouting(ours), "nat hook postrouting priority 95"),
+        nft.chain("forward", _forward(ours), "filter hook forward priority -5"),
+        # What route_localnet lets in, which is on where a forward serves 127.0.0.1: only the host itself has such
+        # addresses. Before connection tracking, which would take an answer's address for the one that was asked.
         nft.chain(
-            "postrouting",
-            [
-                # Hairpin only: a guest that reaches a guest through the host's address. From outside the client's
-                # address is kept. By source, not iifname: with br_netfilter iifname does not match here.
-                f"oifname @bridges {translated} ip saddr @guests4 masquerade",
-                f"oifname @bridges {translated} ip6 saddr @guests6 masquerade",
-            ],
-            "nat hook postrouting priority srcnat",
-        ),
-        nft.chain(
-            "forward",
-            [
-                # With br_netfilter, packets between guests of one bridge pass here too; else only what one of them
-                # sends to another by way of the host.
-                f"iifname . oifname @apart {translated} accept",
-                "iifname . oifname @apart drop",
-                "iifname . oifname @same accept",
-                # libvirt's isolated networks alone let packets out to routed ones, one way.
-                "iifname @isolated drop",
-                "oifname @isolated drop",
-                "ct state established,related accept",
-                "iifname . ip daddr @denied4 reject with icmpx type admin-prohibited",
-                "iifname . ip6 daddr @denied6 reject with icmpx type admin-prohibited",
-                # A nat network is closed from outside, also where libvirt leaves it open (IPv6 without NAT66).
-                f"meta nfproto ipv4 oifname @closed4 {translated} accept",
-                f"meta nfproto ipv6 oifname @closed6 {translated} accept",
-                "meta nfproto ipv4 oifname @closed4 reject with icmpx type admin-prohibited",
-                "meta nfproto ipv6 oifname @closed6 reject with icmpx type admin-prohibited",
-            ],
-            "filter hook forward priority -5",
+            "martians",
+            ["iifname @bridges ip daddr 127.0.0.0/8 drop", "iifname @bridges ip saddr 127.0.0.0/8 drop"],
+            "filter hook prerouting priority -310",
         ),
         nft.chain("input", ["iifname @guarded jump guarded"], "filter hook input priority -5"),
         nft.chain("output_guarded", ["oifname @guarded jump guarded"], "filter hook output priority -5"),
         nft.chain("guarded", _GUARDED),
+    ]
+
+
+def _translate(start: str) -> list[str]:
+    """The connection gets our bit, and keeps it when a map knows where it goes: that ends these chains. So each map is
+    asked once."""
+    return [
+        # Without this a forward captures transit traffic, packets that only pass through the host.
+        "fib daddr type != local return",
+        f"ct mark set ct mark or {MARK:#x}",
+        *(f"meta nfproto ipv{family} jump {start}{family}" for family in _FAMILIES),
+        f"ct mark set ct mark and {MARK ^ 0xFFFFFFFF:#x}",
+    ]
+
+
+def _family(family: int) -> list[list[str]]:
+    """The kinds of listeners, in the order that decides when several fit."""
+    ip = _FAMILIES[family][0]
+    # NICs and `any` are every address but these: the host's own local services, and guests' DNS and DHCP.
+    local = "ip daddr 127.0.0.0/8" if family == 4 else "ip6 daddr { ::1, fe80::/10 }"  # noqa: PLR2004
+    services = f"{ip} daddr @own{family} meta l4proto {{ tcp, udp }} th dport {{ 53, 67, 547 }} return"
+    on, nic, anywhere = (f"jump {kind}{family}" for kind in _LISTENERS)
+    loop = ["ip daddr 127.0.0.0/8 jump loop4"] if family == 4 else []  # noqa: PLR2004
+    chains = [
+        nft.chain(f"forwards{family}", [on, f"{local} return", services, nic, anywhere]),
+        nft.chain(f"local{family}", [*loop, on, f"{local} return", services, anywhere]),
+        *(nft.chain(f"{kind}{family}", _lookups(kind, family)) for kind in _LISTENERS),
+    ]
+    return [*chains, nft.chain("loop4", [_lookup("loop4", 4, "")])] if loop else chains
+
+
+def _lookups(kind: str, family: int) -> list[str]:
+    """Who is named in `from` goes before everybody, a port by itself before a range it is in."""
+    # A NIC stands for the addresses it has now: the kernel looks for them at each packet.
+    only = ["fib daddr . iif type != local return"] if kind == "nic" else []
+    ip = _FAMILIES[family][0]
+    listener = _LISTENERS[kind][0].format(ip=ip)
+    rules = [
+        _lookup(f"{kind}{some}{family}", family, f"{f'{ip} saddr . ' if 'from' in some else ''}{listener}")
+        for some in ("_from", "_from_range", "", "_range")
+    ]
+    whole = [f"dnat {ip} to {ip} daddr map @whole{family}"] if kind == "on" else []
+    return only + rules + whole
+
+
+def _lookup(name: str, family: int, key: str) -> str:
+    # Maps of intervals want the protocols named before them (nft 1.0.6).
+    ip = _FAMILIES[family][0]
+    return f"meta l4proto {{ tcp, udp }} dnat {ip} to {key}meta l4proto . th dport map @{name}"
+
+
+def _postrouting(ours: str) -> list[str]:
+    """Before srcnat (100), where libvirt masquerades: the first to translate decides."""
+    return [
+        # Hairpin only: a guest that reaches a guest through the host's address. From outside the client's address is
+        # kept. By source, not iifname: with br_netfilter iifname does not match here.
+        f"oifname @bridges {ours} ip saddr @guests4 masquerade",
+        f"oifname @bridges {ours} ip6 saddr @guests6 masquerade",
+        f"oifname @bridges {ours} ip saddr 127.0.0.0/8 masquerade",
+        # A guest that has a whole address of the host has it towards others, too.
+        "oifname @bridges return",
+        "snat ip to ip saddr map @source4",
+        "snat ip6 to ip6 saddr map @source6",
+    ]
+
+
+def _forward(ours: str) -> list[str]:
+    return [
+        # Bytes of each forward, by whom the client asked for. Elements come with the traffic. nft 1.0.6 takes a ct
+        # port for one only where the protocols are named before.
+        *(
+            f"meta nfproto ipv{family} {ours} meta l4proto {{ tcp, udp }} add @{_FLOWS}{family} "
+            f"{{ ct original {ip} daddr . meta l4proto . ct original proto-dst }}"
+            for family, (ip, _) in _FAMILIES.items()
+        ),
+        # With br_netfilter, packets between guests of one bridge pass here too; else only what one of them sends to
+        # another by way of the host.
+        f"iifname . oifname @apart {ours} accept",
+        "iifname . oifname @apart drop",
+        "iifname . oifname @same accept",
+        # libvirt's isolated networks alone let packets out to routed ones, one way.
+        "iifname @isolated drop",
+        "oifname @isolated drop",
+        "ct state established,related accept",
+        "iifname . ip daddr @denied4 reject with icmpx type admin-prohibited",
+        "iifname . ip6 daddr @denied6 reject with icmpx type admin-prohibited",
+        # A nat network is closed from outside, also where libvirt leaves it open (IPv6 without NAT66). A forward opens
+        # its port at the guest's own global address, too.
+        f"meta nfproto ipv4 oifname @closed4 {ours} accept",
+        f"meta nfproto ipv6 oifname @closed6 {ours} accept",
+        "oifname @closed4 meta l4proto { tcp, udp } ip saddr . ip daddr . meta l4proto . th dport vmap @open_from4",
+        "oifname @closed4 meta l4proto { tcp, udp } ip daddr . meta l4proto . th dport vmap @open4",
+        "oifname @closed6 meta l4proto { tcp, udp } ip6 saddr . ip6 daddr . meta l4proto . th dport vmap @open_from6",
+        "oifname @closed6 meta l4proto { tcp, udp } ip6 daddr . meta l4proto . th dport vmap @open6",
+        "meta nfproto ipv4 oifname @closed4 reject with icmpx type admin-prohibited",
+        "meta nfproto ipv6 oifname @closed6 reject with icmpx type admin-prohibited",
     ]
 
 
@@ -203,35 +319,3 @@ _GUARDED = [
     "oifname @services icmpv6 type echo-reply accept",
     "drop",
 ]
-
-
-def _forwards(*kinds: str) -> list[str]:
-    """The kinds of listeners, in the order that decides when several fit."""
-    ports = "meta l4proto { tcp, udp } th dport { 53, 67, 547 }"
-    rules = [
-        # Without this a forward captures transit traffic, packets that only pass through the host.
-        "fib daddr type != local return",
-        "jump forwards_on",
-        # NICs and `any` are every address but these: the host's own local services, and guests' DNS and DHCP.
-        "ip daddr 127.0.0.0/8 return",
-        "ip6 daddr { ::1, fe80::/10 } return",
-        f"ip daddr @own4 {ports} return",
-        f"ip6 daddr @own6 {ports} return",
-    ]
-    return rules + [f"jump forwards_{kind}" for kind in kinds if kind != "on"]
-
-
-def _translate(kind: str) -> list[str]:
-    """The rules for a kind of listener: those that a forward names in `from` go before everybody."""
-    rules = []
-    for family, (ip, _) in _FAMILIES.items():
-        # A NIC stands for the addresses it has now: the kernel looks for them at each packet.
-        only = f"meta nfproto ipv{family} {'fib daddr . iif type local ' if kind == 'nic' else ''}"
-        for name, source in ((f"{kind}_from{family}", f"{ip} saddr . "), (f"{kind}{family}", "")):
-            key = f"{source}{_LISTENERS[kind][0].format(ip=ip)}meta l4proto . th dport"
-            rules += [
-                f"{only}{key} @{name} ct mark set ct mark or {MARK:#x}",
-                # Interval maps want the protocols named before them (nft 1.0.6).
-                f"{only}meta l4proto {{ tcp, udp }} dnat {ip} to {key} map @{name}",
-            ]
-    return rules

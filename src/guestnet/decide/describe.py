@@ -74,6 +74,8 @@ def step(change: Change) -> str:
         "table": f"firewall table inet guestnet {verb}",
         "admit": f"admit rule in {name} FORWARD {verb}",
         "bridge": f"{_bridge(change)} {verb}",
+        "localnet": f"{_dotted(name)} = {1 if change.after else 0}",
+        "proxy": f"{name} {verb}",
         "unit": f"{name} {'removed' if change.after is None else 'enabled and started'}",
         "completion": f"completion {name} {verb}",
         "link": f"link {name} {verb}",
@@ -129,6 +131,8 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         "hook": f"hook {name}",
         "unit": f"{name}, {_unit(change)}",
         "sysctl.d": f"{name}, for the next boot",
+        "localnet": f"{_dotted(name)} = 1, so that guests serve the host's 127.0.0.1",
+        "proxy": f"{name}.socket, which serves [::1]:{name.rsplit('-', 1)[-1]}",
     }
     return [(f"{sign} {words.get(kind, name)}", "")]
 

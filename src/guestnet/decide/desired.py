@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
-from guestnet.compile import bridge, dhcp, hookdata, netxml, ruleset, sysctl, unit
+from guestnet.compile import bridge, dhcp, hookdata, loopback, netxml, ruleset, sysctl, unit
 from guestnet.decide.facts import Facts
-from guestnet.decide.state import Admit, Bridge, File, Folder, Key, Network, Setting, State, Table, Thing, Unit
+from guestnet.decide.state import Admit, Bridge, File, Folder, Key, Network, Proxy, Setting, State, Table, Thing, Unit
 from guestnet.spec.memory import Memory, to_text
 from guestnet.spec.world import Forward, Guest, World
 
@@ -67,6 +67,7 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str) -> tupl
         state[Key("table", "guestnet")] = Table(ruleset.table(world), running_elements(world.guests, facts))
         for program in ("iptables", "ip6tables"):
             state[Key("admit", program)] = Admit()
+    state |= _loopback(world, facts)
     for lan in world.lans:
         xml = netxml.canonical(netxml.lan_xml(lan))
         state[Key("network", lan.name)] = Network(xml, xml, lan.autostart)
@@ -102,6 +103,21 @@ def standing(hook: str, *, systemd: bool) -> dict[Key, Thing]:
     if systemd:
         state[Key("unit", unit.NAME)] = Unit(unit.text(HOOKS[0]))
     return state
+
+
+def _loopback(world: World, facts: Facts) -> dict[Key, Thing]:
+    """What forwards need that serve the host's own 127.0.0.1 and ::1."""
+    bridges = loopback.bridges(world)
+    state: dict[Key, Thing] = {Key("localnet", localnet(bridge)): Setting("1") for bridge in bridges}
+    if bridges:
+        state[Key("hookdata", f"{hookdata.FOLDER}/{loopback.LOCALNETS}")] = File("".join(f"{one}\n" for one in bridges))
+    if facts.systemd:
+        state |= {Key("proxy", name): Proxy(*texts) for name, texts in loopback.units(world).items()}
+    return state
+
+
+def localnet(bridge: str) -> str:
+    return f"net/ipv4/conf/{bridge}/route_localnet"
 
 
 def _files(world: World, wanted: Mapping[str, str]) -> dict[Key, Thing]:

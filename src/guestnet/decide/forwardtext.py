@@ -14,42 +14,65 @@ class _Kind(NamedTuple):
 
     listen: str  # "" for any address
     source: str  # "" for everybody
-    protocol: str
+    protocol: str  # all: a whole address
     shift: int  # from the host's port to the guest's
     families: tuple[int, ...]
+    opens: bool = False  # no forward: the guest's own address is open there
+
+
+class _Ports(NamedTuple):
+    first: int
+    last: int
+    to: int
 
 
 def forward_lines(elements: Iterable[tuple[str, str]]) -> list[str]:
     """One line a forward, from (map, element) pairs; families put together, neighbouring ports made ranges again."""
-    families: dict[tuple[str, str, str, int, int], set[int]] = defaultdict(set)
+    families: dict[tuple[str, str, str, bool, _Ports], set[int]] = defaultdict(set)
     for name, item in elements:
-        key, _, value = item.partition(" : ")
-        *where, protocol, port = key.split(" . ")
-        source = where.pop(0) if "_from" in name else ""
-        to = value.split(" . ")[1]
-        families["".join(where).strip('"'), source, protocol, int(port), int(to)].add(int(name[-1]))
-    ports: dict[_Kind, list[int]] = defaultdict(list)
-    for (listen, source, protocol, host, guest), numbers in families.items():
-        ports[_Kind(listen, source, protocol, guest - host, tuple(sorted(numbers)))].append(host)
+        if not name.startswith("source"):  # it goes with `whole`
+            families[_parts(name, item)].add(int(name[-1]))
+    ports: dict[_Kind, list[_Ports]] = defaultdict(list)
+    for (listen, source, protocol, opens, its), numbers in families.items():
+        kind = _Kind(listen, source, protocol, its.to - its.first, tuple(sorted(numbers)), opens)
+        ports[kind].append(its)
     found = [(first, last, kind) for kind, listed in ports.items() for first, last in _ranges(listed)]
     return [_line(first, last, kind) for first, last, kind in sorted(found)]
 
 
-def _ranges(ports: list[int]) -> list[tuple[int, int]]:
+def _parts(name: str, item: str) -> tuple[str, str, str, bool, _Ports]:
+    """Listener, source, protocol, whether it only opens the guest's own address, ports."""
+    key, _, value = item.partition(" : ")
+    if name.startswith("whole"):
+        return key, "", "all", False, _Ports(0, 0, 0)
+    *where, protocol, span = key.split(" . ")
+    source = where.pop(0) if "_from" in name else ""
+    first, _, last = span.partition("-")
+    opens = name.startswith("open")
+    listen = "127.0.0.1" if name == "loop4" else "" if opens else "".join(where).strip('"')
+    to = value.partition(" . ")[2] or first
+    return listen, source, protocol, opens, _Ports(int(first), int(last or first), int(to))
+
+
+def _ranges(ports: list[_Ports]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for port in sorted(ports):
-        if found and found[-1][1] == port - 1:
-            found[-1] = (found[-1][0], port)
+        if found and found[-1][1] == port.first - 1:
+            found[-1] = (found[-1][0], port.last)
         else:
-            found.append((port, port))
+            found.append((port.first, port.last))
     return found
 
 
 def _line(first: int, last: int, kind: _Kind) -> str:
-    address = f"[{kind.listen}]:" if ":" in kind.listen else f"{kind.listen}:" if kind.listen else ""
     numbers = ", ".join(_FAMILY[number] for number in kind.families)
-    to = _span(first + kind.shift, last + kind.shift)
+    if kind.protocol == "all":
+        return f"{kind.listen} -> the whole guest, and back ({numbers})"
+    address = f"[{kind.listen}]:" if ":" in kind.listen else f"{kind.listen}:" if kind.listen else ""
     source = f" from {kind.source}" if kind.source else ""
+    if kind.opens:
+        return f"{_span(first, last)}/{kind.protocol}{source} open at the guest's own address ({numbers})"
+    to = _span(first + kind.shift, last + kind.shift)
     return f"{address}{_span(first, last)}/{kind.protocol}{source} -> {to} ({numbers})"
 
 

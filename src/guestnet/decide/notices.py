@@ -24,6 +24,7 @@ def notices(world: World, facts: Facts) -> tuple[str, ...]:
     found += _lans(world, facts)
     found += passthrough.notes(world, facts)
     found += _upstream(world, facts)
+    found += _loopback(world, facts)
     if not facts.libvirt_rules:
         found.append(
             "libvirt's own firewall rules are gone (flushed?); it puts them back when it starts: restart libvirtd"
@@ -75,6 +76,18 @@ def _upstream(world: World, facts: Facts) -> Iterator[str]:
                     f"network {network.name}: the router upstream needs a route to it: "
                     f"{ip} route add {side.host.network} via {via}"
                 )
+
+
+def _loopback(world: World, facts: Facts) -> Iterator[str]:
+    """What 127.0.0.1 and ::1 of the host do not give a guest."""
+    wanted = [(guest.name, forward) for guest in world.guests for forward in guest.forwards if forward.loopback]
+    for name in dict.fromkeys(name for name, _ in wanted):
+        protocols = {forward.protocol for guest, forward in wanted if guest == name}
+        yield f"guest {name} sees the host as client of what comes by its loopback, not the program that asked"
+        if "udp" in protocols:
+            yield f"guest {name}: UDP to [::1] is not served: no packet from or to it can be translated"
+        if "tcp" in protocols and not facts.systemd:
+            yield f"guest {name}: [::1] is not served, because its proxy is a unit and systemd does not run here"
 
 
 def taken_over(world: World, facts: Facts) -> dict[tuple[Listener, str], str]:

@@ -89,7 +89,16 @@ class Bridge:
     mtu: int | None = None
 
 
-Thing = Folder | File | Setting | Table | Network | Admit | Unit | Link | Bridge
+@dataclass(frozen=True)
+class Proxy:
+    """The two systemd units that serve a port of [::1], by name. `active`: the socket is open, now and at boot."""
+
+    socket: str
+    service: str
+    active: bool = True
+
+
+Thing = Folder | File | Setting | Table | Network | Admit | Unit | Link | Bridge | Proxy
 State = Mapping[Key, Thing]
 
 # The order in which things come to be; they go in the reverse order. A kind's reason stands beside it.
@@ -104,7 +113,9 @@ KINDS: dict[str, type[Thing]] = {
     "table": Table,  # before the networks: no guest runs without isolation
     "bridge": Bridge,  # before the network whose guests are plugged into it
     "network": Network,
+    "localnet": Setting,  # after the network, whose bridge it is a sysctl of
     "admit": Admit,  # after the networks: libvirt makes the chains when the first one starts
+    "proxy": Proxy,
     "unit": Unit,  # last, and so the first to go: its start puts rules in, which only the steps before can take back
     "link": Link,  # this and the next are of `guestnet setup` alone
     "completion": File,

@@ -37,7 +37,12 @@ LOG = "/var/log/guestnet/hook.log"
 RUN = "/run/guestnet"
 LOCK = f"{RUN}/rules.lock"
 VERSION = "guestnet 1"
-MAPS = tuple(f"{kind}{some}{family}" for kind in ("on", "nic", "any") for some in ("_from", "") for family in "46")
+SOME = ("", "_from", "_range", "_from_range")
+MAPS = (
+    *(f"{kind}{some}{family}" for kind in ("on", "nic", "any") for some in SOME for family in "46"),
+    *(f"{kind}{family}" for kind in ("whole", "source", "open", "open_from") for family in "46"),
+    "loop4",
+)
 TABLE = "inet guestnet"
 ADMIT = ("-m", "conntrack", "--ctstate", "DNAT", "-m", "connmark", "--mark", "0x2000/0x2000", "-j", "ACCEPT")
 PROGRAMS = ("iptables", "ip6tables")
@@ -71,7 +76,9 @@ def network(name: str, operation: str) -> None:
         with_lock({}, bridges)
     elif operation == "started":
         with_lock({}, lambda: ensure({}))
-        replug(name, sys.stdin.buffer.read())
+        xml = sys.stdin.buffer.read()
+        localnet(xml)
+        replug(name, xml)
     elif operation == "port-created":
         plugged(name, sys.stdin.buffer.read())
 
@@ -162,6 +169,19 @@ def bridges() -> None:
             if not made or not feed(["ip", "-batch", "-"], "".join(rest), quiet=False):
                 raise HookError(f"bridge {bridge} over {nic} could not be made")
             log(f"bridge {bridge} was missing; made over {nic}")
+
+
+def localnet(xml: bytes) -> None:
+    """Where a guest serves the host's own 127.0.0.1, its bridge may carry such addresses; a new bridge may not."""
+    try:
+        with open(f"{COMPILED}/localnets") as source:
+            wanted = source.read().split("\n")
+    except FileNotFoundError:
+        return
+    for tag, attributes in tags(xml):
+        if tag == "bridge" and attributes.get("name") in wanted[:-1]:
+            with open(f"/proc/sys/net/ipv4/conf/{attributes['name']}/route_localnet", "w") as out:
+                out.write("1")
 
 
 def still(link: str) -> None:

@@ -111,7 +111,7 @@ def _without_forwards(text: str) -> str:
     """The listing with the elements of our maps left out. A map's block ends with a line of one tab and a brace."""
     kept, in_map, in_elements = [], False, False
     for line in text.splitlines():
-        in_map = (in_map and line != "\t}") or line.startswith("\tmap ")
+        in_map = (in_map and line != "\t}") or line.startswith(("\tmap ", *ruleset.FLOWS))
         in_elements = in_map and (in_elements or line.startswith("\t\telements"))
         if not in_elements:
             kept.append(line)
@@ -120,9 +120,9 @@ def _without_forwards(text: str) -> str:
     return "\n".join(kept) + "\n"
 
 
-def _quote(key: str, types: list[str]) -> str:
+def _quote(key: str, types: list[str] | str) -> str:
     """The key with its NIC's name in quotes, as nft's text has it and its JSON has not."""
-    parts = zip(key.split(" . "), types, strict=True)
+    parts = zip(key.split(" . "), types if isinstance(types, list) else [types], strict=True)
     return " . ".join(nft.quoted(part) if kind == "ifname" else part for part, kind in parts)
 
 
@@ -133,8 +133,10 @@ def _spell(value: Any) -> str:
             return " . ".join(map(_spell, parts))
         case {"elem": {"val": inner}}:  # it has a comment or counter
             return _spell(inner)
-        case {"prefix": {"addr": str() as address, "len": length}}:
-            return f"{_spell(address)}/{length}"
+        case {"prefix": {"addr": first, "len": last}} | {"range": [first, last]}:
+            return f"{_spell(first)}{'/' if 'prefix' in value else '-'}{last}"
+        case {"accept": None}:
+            return "accept"
         case str() if ":" in value and "." in value:
             # inet_ntop(3) writes the last 32 bits of some addresses with dots, Python's ipaddress never.
             return str(IPv6Address(value))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from guestnet.compile import dhcp, hookdata, netxml, unit
+from guestnet.compile import dhcp, hookdata, loopback, netxml, unit
 from guestnet.compile import sysctl as sysctl_file
-from guestnet.decide.desired import APPLIED, HOOKS, MEMORY
-from guestnet.decide.state import Admit, File, Folder, Key, Setting, State, Table, Thing, keys_of
-from guestnet.host import files, firewall, netlink, sysctl, systemd
+from guestnet.decide.desired import APPLIED, HOOKS, MEMORY, localnet
+from guestnet.decide.state import Admit, File, Folder, Key, Network, Setting, State, Table, Thing, keys_of
+from guestnet.host import files, firewall, netlink, proxies, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 
 
@@ -32,13 +32,19 @@ def observe(libvirt: Libvirt, desired: State) -> State:
     for folder in files.folders(dhcp.FOLDERS):
         live[Key("folder", folder)] = Folder(files.mode(folder))
         _add_files(live, "reservation", files.names(folder))
-    _add_files(live, "hookdata", [hookdata.TABLE_FILE, hookdata.BRIDGES, *files.names(hookdata.GUESTS)])
+    others = [hookdata.TABLE_FILE, hookdata.BRIDGES, f"{hookdata.FOLDER}/{loopback.LOCALNETS}"]
+    _add_files(live, "hookdata", [*others, *files.names(hookdata.GUESTS)])
     live |= observe_standing()
     listing = firewall.listing()
     if listing is not None and not firewall.foreign(listing):
         live[Key("table", "guestnet")] = Table(listing, firewall.elements())
     live |= {Key("bridge", name): bridge for name, bridge in netlink.our_bridges().items()}
     live |= _networks(libvirt)
+    live |= {Key("proxy", name): proxy for name, proxy in proxies.read().items()}
+    running = [thing.running for thing in live.values() if isinstance(thing, Network) and thing.running]
+    for path in [localnet(bridge) for bridge in map(netxml.own_bridge, running) if bridge]:
+        if sysctl.read(path) == "1":
+            live[Key("localnet", path)] = Setting("1")
     for program in ("iptables", "ip6tables"):
         if firewall.admitted(program):
             live[Key("admit", program)] = Admit()

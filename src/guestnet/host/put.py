@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guestnet.decide.state import Bridge, Change, File, Folder, Link, Network, Setting, Table, Unit
-from guestnet.host import bridge, dnsmasq, files, firewall, sysctl, systemd
+from guestnet.decide.state import Bridge, Change, File, Folder, Link, Network, Proxy, Setting, Table, Thing, Unit
+from guestnet.host import bridge, dnsmasq, files, firewall, proxies, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import rules_lock
 
@@ -30,17 +30,14 @@ def put_locally(change: Change) -> None:
     match kind:
         case "folder":
             files.make_folder(name) if isinstance(after, Folder) else files.remove_folder(name)
-        case "setting":
-            if isinstance(after, Setting):
-                sysctl.write(name, after.value)
-        case "table":
+        case "setting" | "localnet":
+            if isinstance(after, Setting) or kind == "localnet":
+                sysctl.write(name, after.value if isinstance(after, Setting) else "0")
+        case "table" | "admit":
             with rules_lock():
-                firewall.put_table(
-                    before if isinstance(before, Table) else None, after if isinstance(after, Table) else None
-                )
-        case "admit":
-            with rules_lock():
-                firewall.put_admit(name, after is not None)
+                _put_rules(kind, name, before, after)
+        case "proxy":
+            proxies.put(name, after if isinstance(after, Proxy) else None)
         case "unit":
             systemd.put_unit(after if isinstance(after, Unit) else None)
         case "link":
@@ -53,3 +50,10 @@ def put_locally(change: Change) -> None:
             files.write(name, after, keep_time=kind == "hook")
         case _:
             files.remove(name)
+
+
+def _put_rules(kind: str, name: str, before: Thing | None, after: Thing | None) -> None:
+    if kind == "admit":
+        firewall.put_admit(name, after is not None)
+    else:
+        firewall.put_table(before if isinstance(before, Table) else None, after if isinstance(after, Table) else None)

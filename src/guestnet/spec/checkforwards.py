@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from guestnet.spec.document import Loaded, Path
 from guestnet.spec.forwards import Listen, protocols
 from guestnet.spec.models import Forward, Guest, Network, Nic, Spec
-from guestnet.words.ports import PortRange
+from guestnet.words.ports import WHOLE, PortRange
 from guestnet.words.problems import Place, Problem
 
 FAMILIES = ("ipv4", "ipv6")
+_PROXIES = 64  # units of systemd for one forward
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ def forward_problems(spec: Spec, loaded: Loaded) -> Iterator[Problem]:
             wrong = _family(spec, name, nic, forward)
             if wrong:
                 yield Problem(*wrong, where)
+            if forward.loopback and len(forward.ports) > _PROXIES:
+                what = f"loopback for {len(forward.ports)} ports: each of [::1] is a unit of systemd"
+                yield Problem(what, f"{_PROXIES} at most: write fewer", loaded.place((*path, "loopback")))
+            if forward.loopback and any(isinstance(listen, str) for listen in forward.listen):
+                what = "loopback does not fit in with a NIC to listen on"
+                yield Problem(what, "write a forward of its own for it", loaded.place((*path, "loopback")))
             if forward.enabled:
                 families = tuple(key for key in FAMILIES if _has(spec, nic, key) and key in _asked(forward))
                 written.append(_Written(loaded.place(path), name, forward, families))
@@ -137,6 +144,8 @@ def _slots(one: _Written) -> Iterator[Slot]:
             for family in one.families:
                 if family in _families(listen, one.forward):
                     yield protocol, family, listen
+        if one.forward.loopback:
+            yield protocol, "both", "lo"
 
 
 def _owner(owners: dict[int, _Written], ports: PortRange) -> _Written | None:
@@ -148,6 +157,11 @@ def _collision(one: _Written, other: _Written) -> Problem:
     ports = PortRange(max(mine.ports.first, its.ports.first), min(mine.ports.last, its.ports.last))
     both = [protocol for protocol in protocols(mine.protocol) if protocol in protocols(its.protocol)]
     shared = [str(address) for address in mine.listen if address in its.listen]
+    if mine.protocol == WHOLE:
+        what = f"{' and '.join(shared)} {'are' if len(shared) > 1 else 'is'} already wholly of guest {other.guest}"
+        return Problem(f"{what}, by line {other.place.line}", "an address can be one guest's", one.place)
+    if not shared and mine.listen != its.listen:
+        shared = ["the host's loopback"]
     what = f"host port{'s' if len(ports) > 1 else ''} {ports}/{'+'.join(both)}"
     if shared:
         what += f" of {' and '.join(shared)}"

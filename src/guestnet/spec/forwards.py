@@ -1,7 +1,7 @@
-"""The short form of a forward: `[ADDR|NIC:]HOST[-HOST][:GUEST[-GUEST]][/tcp|udp|tcp+udp]`. Pure.
+"""The short form of a forward: `[ADDR|NIC:]HOST[-HOST][:GUEST[-GUEST]][/tcp|udp|tcp+udp]`, or `ADDR/all`. Pure.
 
 The host's port comes first, as podman and docker write it. An IPv6 address stands in brackets. Without a guest's port
-it is the host's.
+it is the host's. `ADDR/all` gives a whole address of the host to the guest.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collap
 from typing import Literal
 
 from guestnet.words.addresses import parse_ip
-from guestnet.words.ports import PortRange, Protocol, parse_ports
+from guestnet.words.ports import WHOLE, PortRange, Protocol, every_port, parse_ports
 from guestnet.words.problems import WrongError
 
-Protocols = Literal["tcp", "udp", "tcp+udp"]
+Protocols = Literal["tcp", "udp", "tcp+udp", "all"]
 Listen = IPv4Address | IPv6Address | str  # an address of the host, or the name of a NIC
 Source = IPv4Network | IPv6Network
-PROTOCOLS: tuple[Protocols, ...] = ("tcp", "udp", "tcp+udp")
+PROTOCOLS: tuple[Protocols, ...] = ("tcp", "udp", "tcp+udp", "all")
 _HOW = "write HOST:GUEST, such as 4023:22 or 192.0.2.1:8080:80/udp"
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9_.@-]{0,14}", re.ASCII)
 _HOST_AND_GUEST = 2  # parts between the colons
@@ -39,6 +39,8 @@ class Short:
             listen = f"[{self.listen}]:"
         to = "" if self.to == self.ports and not isinstance(self.listen, str) else f":{self.to}"
         protocol = "" if self.protocol == "tcp" else f"/{self.protocol}"
+        if self.protocol == WHOLE:
+            return f"{listen.removesuffix(':')}{protocol}"
         return f"{listen}{self.ports}{to}{protocol}"
 
 
@@ -48,6 +50,8 @@ def parse(text: str) -> Short:
     if slash and not protocol:
         raise WrongError(f'"{text}" has no protocol after the /', "write tcp, udp or tcp+udp behind it")
     proto = parse_protocol(protocol) if slash else "tcp"
+    if proto == WHOLE:
+        return _whole(ends)
     listen, ports = _split_listen(ends)
     if not ports or len(ports) > _HOST_AND_GUEST or not all(ports):
         raise WrongError(f'"{text}" is not a forward', _HOW)
@@ -61,6 +65,18 @@ def parse(text: str) -> Short:
     return Short(None if listen is None else parse_listen(listen), host, guest, proto)
 
 
+def _whole(text: str) -> Short:
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
+    try:
+        listen = parse_listen(text)
+    except WrongError:
+        listen = ""
+    if isinstance(listen, str):
+        raise WrongError(f'"{text}" is no whole address', "write ADDRESS/all, such as 203.0.113.5/all")
+    return Short(listen, every_port(), every_port(), "all")
+
+
 def parse_protocol(text: str) -> Protocols:
     for protocol in PROTOCOLS:
         if text == protocol:
@@ -68,7 +84,7 @@ def parse_protocol(text: str) -> Protocols:
     if text == "udp+tcp":
         return "tcp+udp"
     low = text.lower()
-    todo = f"write {low}" if low in PROTOCOLS else "write tcp, udp or tcp+udp"
+    todo = f"write {low}" if low in PROTOCOLS else "write tcp, udp or tcp+udp; all gives away a whole address"
     raise WrongError(f'"{text}" is not a protocol that can be forwarded', todo)
 
 
@@ -83,10 +99,10 @@ def parse_listen(text: str) -> Listen:
         raise WrongError(
             f"{address} stands for no single address", "leave it out to listen on any; family: chooses IPv4 or IPv6"
         )
-    # 127/8 would need route_localnet, and [::1] cannot be NATed at all
     if address.is_loopback:
         raise WrongError(
-            f"forwards on {address} are not there yet in this version", "listen on another address of the host"
+            f"{address} is the host's loopback",
+            "write the forward with loopback: true, which serves it beside the rest",
         )
     if address.is_multicast or address.is_link_local:
         kind = "multicast" if address.is_multicast else "link-local"
@@ -111,7 +127,7 @@ def same_length(host: PortRange, guest: PortRange) -> None:
         raise WrongError(what, f"ranges map one to one: write {PortRange(guest.first, min(last, 65535))} for the guest")
 
 
-def protocols(written: Protocols) -> tuple[Protocol, ...]:
+def protocols(written: Protocols) -> tuple[Protocol | Literal["all"], ...]:
     """The protocols of `tcp+udp` one by one."""
     if written == "tcp+udp":
         return ("tcp", "udp")

@@ -15,7 +15,7 @@ from guestnet.spec import forwards, values
 from guestnet.spec.forwards import Listen, Source
 from guestnet.spec.values import refusal
 from guestnet.words import modes
-from guestnet.words.ports import PortRange
+from guestnet.words.ports import WHOLE, PortRange, every_port
 from guestnet.words.problems import WrongError
 
 EVERYBODY: dict[int, Source] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
@@ -170,7 +170,8 @@ class Network(BaseModel):
 
 
 class Forward(BaseModel):
-    """A forward in either form; `listen` () is any, `sources` (`from:`) () is everybody. `to` is as long as `ports`."""
+    """A forward in either form; `listen` () is any, `sources` (`from:`) () is everybody. `to` is as long as `ports`.
+    With protocol `all` it is whole addresses of the host, and names no ports."""
 
     model_config = CONFIG
     ports: values.Ports
@@ -180,12 +181,15 @@ class Forward(BaseModel):
     sources: Annotated[values.Sources, Field(alias="from")] = ()
     family: values.Family = "both"
     network: values.NetworkName | None = None
+    loopback: values.Flag = False
     enabled: values.Flag = True
     description: values.Words = ""
 
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("protocol") == WHOLE:
+            return _whole(value)
         if isinstance(value, (dict, list)) or value is None:
             return value
         try:
@@ -193,6 +197,8 @@ class Forward(BaseModel):
         except WrongError as error:
             raise refusal(error.what, error.todo) from None
         listen = "any" if short.listen is None else str(short.listen)
+        if short.protocol == WHOLE:
+            return _whole({"protocol": WHOLE, "listen": listen})
         return {"ports": str(short.ports), "to": str(short.to), "protocol": short.protocol, "listen": listen}
 
     @model_validator(mode="after")
@@ -208,6 +214,8 @@ class Forward(BaseModel):
             if not isinstance(address, str) and not self.admitted(address.version):
                 what = f"nobody in from can reach {address}: no network of IPv{address.version} is in it"
                 raise refusal(what, "add one, or listen on an address of the other family")
+        if self.protocol == WHOLE and (not self.listen or any(isinstance(one, str) for one in self.listen)):
+            raise refusal("protocol all gives away whole addresses of the host", "name them: listen: 203.0.113.5")
         if self.family != "both" and not self.admitted(int(self.family[-1])):
             raise refusal(f"family {self.family} and no such network in from", f"add one of IPv{self.family[-1]}")
         return self
@@ -229,6 +237,14 @@ class Forward(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return _or_text(handler(core), "integer", "string")
+
+
+def _whole(value: dict[str, Any]) -> dict[str, Any]:
+    """A forward of whole addresses: it is of every port."""
+    for key in ("ports", "to", "from", "loopback"):
+        if key in value:
+            raise refusal(f"{key} does not fit in with protocol all, a whole address", f"remove {key}")
+    return value | {"ports": str(every_port())}
 
 
 class Nic(BaseModel):

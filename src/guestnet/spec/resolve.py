@@ -17,7 +17,8 @@ from guestnet.spec import choose, forwards, models, world
 from guestnet.spec.choose import Taken
 from guestnet.spec.memory import GuestMemory, Memory, NetworkMemory
 from guestnet.words import modes
-from guestnet.words.addresses import PRIVATE, in_prefix
+from guestnet.words.addresses import PRIVATE, in_prefix, is_private
+from guestnet.words.ports import WHOLE
 
 __all__ = ["Taken", "resolve"]
 
@@ -50,6 +51,7 @@ def resolve(
     )
     v4, v6 = _addresses4(spec, memory, networks), _addresses6(spec, memory, networks)
     guests = tuple(_guest(name, guest, v4, v6, macs) for name, guest in sorted(spec.guests.items()))
+    guests = tuple(replace(guest, forwards=_opening(guest.forwards, networks)) for guest in guests)
     desired = world.World(networks, guests, lans)
     return desired, _remember(replace(memory, ula=ula), desired)
 
@@ -264,6 +266,19 @@ def _guest(name: str, guest: models.Guest, v4: Addresses4, v6: Addresses6, macs:
     return world.Guest(name, tuple(nics), tuple(sorted(spelled, key=_order)))
 
 
+def _opening(written: tuple[world.Forward, ...], networks: tuple[world.Network, ...]) -> tuple[world.Forward, ...]:
+    """Those to addresses that others know, in a network that is closed, open their port there too."""
+    names = {network.name: network for network in networks}
+    return tuple(replace(one, opens=_opens(one, names.get(one.network))) for one in written)
+
+
+def _opens(forward: world.Forward, network: world.Network | None) -> bool:
+    if network is None or forward.protocol == WHOLE or forward.target.version in network.open:
+        return False
+    translated = network.mode == "nat" and (forward.target.version == 4 or network.nat6)  # noqa: PLR2004
+    return not translated and not is_private(forward.target)
+
+
 def _forwards(forward: models.Forward, nics: tuple[world.Nic, ...]) -> list[world.Forward]:
     """One a protocol, listener, source and family: both families that the guest has, unless the file chooses one."""
     nic = next((nic for nic in nics if forward.network in (None, nic.network)), None)
@@ -283,6 +298,7 @@ def _forwards(forward: models.Forward, nics: tuple[world.Nic, ...]) -> list[worl
                         target=target,
                         network=nic.network,
                         description=forward.description,
+                        loopback=forward.loopback,
                         source=None if source in models.EVERYBODY.values() else source,
                     )
                 )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from guestnet.spec import forwards, models, world
 from guestnet.spec.document import core_scalar
 from guestnet.words.addresses import network_text
-from guestnet.words.ports import PortRange
+from guestnet.words.ports import WHOLE, PortRange
 
 Value = str | int | bool | list["Value"] | dict[str, "Value"]
 
@@ -149,6 +149,8 @@ def _forward(forward: models.Forward) -> Value:
         more["from"] = [network_text(source) for source in forward.sources]
     if forward.network is not None:
         more["network"] = forward.network
+    if forward.loopback:
+        more["loopback"] = True
     if not forward.enabled:
         more["enabled"] = False
     if forward.description:
@@ -157,11 +159,8 @@ def _forward(forward: models.Forward) -> Value:
         short = str(forwards.Short(forward.listeners[0], forward.ports, forward.target, forward.protocol))
         return int(short) if short.isdigit() else short
     listen: list[Value] = [str(address) for address in forward.listen] or ["any"]
-    long: dict[str, Value] = {
-        "ports": _ports(forward.ports),
-        "to": _ports(forward.target),
-        "protocol": forward.protocol,
-    }
+    ports: dict[str, Value] = {"ports": _ports(forward.ports), "to": _ports(forward.target)}
+    long = {**(ports if forward.protocol != WHOLE else {}), "protocol": forward.protocol}
     return {**long, "listen": listen if len(listen) > 1 else listen[0], **more}
 
 

@@ -14,7 +14,6 @@ from guestnet.words.problems import Problem
 # Keys of the file format that this version does not have yet, per model, with what to do meanwhile
 NOT_YET: dict[type[BaseModel], dict[str, str]] = {
     models.Guest: {"prefer_ipv6": "leave it out, and set /etc/gai.conf in the guest by hand"},
-    models.Forward: {"loopback": "leave it out: 127.0.0.1 of the host is not forwarded"},
 }
 _KINDS = {"dict": "a mapping", "model": "a mapping", "list": "a list", "tuple": "a list"}
 _LISTS = ("forwards", "nics", "ranges", "forwarders", "deny", "hosts", "devices", "interfaces")

@@ -110,13 +110,13 @@ class Nic:
 
 @dataclass(frozen=True)
 class Forward:
-    """One protocol, one family; equal lengths of `ports` and `to`.
+    """One protocol, one family; equal lengths of `ports` and `to`. Protocol all: `listen`, an address, is the guest's.
 
     listen: an address of the host, the name of a NIC (what comes in through it to an address of its own), or None: any
     address of the host. source: who may connect, None: everybody.
     """
 
-    protocol: Protocol
+    protocol: Protocol | Literal["all"]
     listen: IPv4Address | IPv6Address | str | None
     ports: PortRange  # on the host
     to: PortRange  # on the guest
@@ -124,6 +124,8 @@ class Forward:
     network: str
     description: str = ""
     source: IPv4Network | IPv6Network | None = None
+    opens: bool = False  # its guest's own address is global, in a network that is closed: `to` is open there, too
+    loopback: bool = False  # it serves the host's own 127.0.0.1 and ::1 too
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from guestnet.words.problems import WrongError
 Protocol = Literal["tcp", "udp"]
 
 LAST_PORT = 65535
+WHOLE = "all"  # in a protocol's place: every packet for an address, whatever its protocol
 _TOO_LONG = 9  # digits; up to there "out of range" says more than "not a port"
 
 
@@ -38,6 +39,10 @@ class PortRange:
 
     def overlaps(self, other: PortRange) -> bool:
         return self.first <= other.last and other.first <= self.last
+
+
+def every_port() -> PortRange:
+    return PortRange(1, LAST_PORT)
 
 
 def parse_ports(text: str) -> PortRange:
