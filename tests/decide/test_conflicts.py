@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
@@ -125,3 +125,32 @@ def test_a_table_of_somebody_else() -> None:
     foreign = replace(FACTS, foreign_table=True)
     assert "somebody else made" in problems(foreign)[0]
     assert conflicts(World((), ()), foreign, NEW, ()) == ()
+
+
+SESSION = (ip_address("203.0.113.2"), 22)
+
+
+@pytest.mark.parametrize(
+    ("forward", "caught"),
+    [
+        ('"22"', True),
+        ('"20-30"', True),
+        ('"203.0.113.2:22"', True),
+        ('"up0:22:22"', True),
+        ('"203.0.113.2/all"', True),
+        ('"22/udp"', False),
+        ('"23"', False),
+        ('"203.0.113.3:22"', False),
+        ('"eth9:22:22"', False),
+        ('"203.0.113.3/all"', False),
+        ("{ports: 22, family: ipv6}", False),
+        ("{ports: 22, enabled: false}", False),
+    ],
+)
+def test_the_port_of_the_session_is_not_given_away(forward: str, caught: bool) -> None:
+    text = f"{FILE}\nguests: {{web: {{network: lab, forwards: [{forward}]}}}}\n"
+    own = (("up0", ip_interface("203.0.113.2/24")),)
+    facts = Facts(hostname="h", libvirt="9.0.0", addresses=own, session=SESSION)
+    found = [str(problem) for problem in conflicts(world(text), facts, {}, ())]
+    assert any("this session came in at 203.0.113.2 port 22" in one for one in found) == caught
+    assert not any("session" in str(one) for one in conflicts(world(text), replace(facts, session=None), {}, ()))

@@ -16,6 +16,7 @@ from guestnet.decide.state import Change, Key, State
 from guestnet.decide.state import Network as LiveNetwork
 from guestnet.spec.choose import Subnet, overlaps
 from guestnet.spec.world import Lan, Network, World
+from guestnet.words.ports import WHOLE
 from guestnet.words.problems import Problem
 
 _SUBNET = "choose another subnet in the file"
@@ -38,6 +39,7 @@ def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ..
             found += _starting(network, subnet, facts)
     for lan in world.lans:
         found += _lan(lan, world, facts)
+    found += _session(world, facts)
     if facts.foreign_table and world.networks:
         what = "the firewall has a table inet guestnet that somebody else made (it has no mark of ours)"
         found.append(Problem(what, "rename it, or remove it: nft delete table inet guestnet"))
@@ -117,6 +119,26 @@ def _interface(lan: Lan, name: str, what: str, facts: Facts) -> Iterator[Problem
         if lan.mode == "passthrough":
             todo = "use a NIC without them, or mode macvtap, which leaves the host its own"
         yield Problem(f"{what}: {name} {has}; the host would lose its network", todo)
+
+
+def _session(world: World, facts: Facts) -> Iterator[Problem]:
+    """A forward that would take the port through which whoever applies is logged in: the session goes on, and the next
+    one ends in a guest."""
+    if facts.session is None:
+        return
+    address, port = facts.session
+    nics = {link for link, own in facts.addresses if own.ip == address}
+    for guest in world.guests:
+        for forward in guest.forwards:
+            here = forward.listen in (None, address) or forward.listen in nics
+            caught = forward.protocol == WHOLE or (forward.protocol == "tcp" and port in forward.ports)
+            if here and caught and forward.target.version == address.version:
+                what = "the whole address" if forward.protocol == WHOLE else f"port {forward.ports}/tcp"
+                yield Problem(
+                    f"{what} goes to guest {guest.name}, and this session came in at {address} port {port}: the next "
+                    "one would end in the guest",
+                    "take another port or address; or apply it from the console, if that is what you want",
+                )
 
 
 def beside(world: World, facts: Facts) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from guestnet.compile import netxml
 from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp
 from guestnet.decide.facts import Facts
-from guestnet.host import firewall, listeners, netlink, pci, sysctl, systemd
+from guestnet.host import firewall, listeners, netlink, pci, session, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.memory import Memory
 
@@ -53,6 +53,7 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         or firewall.libvirt_rules(),
         listening=listeners.listening(),
         systemd=systemd.booted(),
+        session=session.session(),
         installed=systemd.installed() or any(Path(path).exists() for path in HOOKS),
         hooks_loaded=hooks_loaded(),
     )

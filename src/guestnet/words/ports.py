@@ -34,6 +34,9 @@ class PortRange:
     def __len__(self) -> int:
         return self.last - self.first + 1
 
+    def __contains__(self, port: object) -> bool:
+        return isinstance(port, int) and self.first <= port <= self.last
+
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
