@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from guestnet.decide.desired import desired_state, running_elements, settings
-from guestnet.decide.facts import Domain, Facts, ForeignNetwork, Lease
+from guestnet.decide.facts import Domain, Facts, ForeignNetwork, Lease, Neighbour
 from guestnet.decide.state import Key, Setting
 from guestnet.spec.memory import Memory
 from guestnet.spec.world import World
@@ -78,6 +78,30 @@ def test_until_its_next_lease_a_running_guest_is_reached_at_its_old_address() ->
     assert targets(Lease("lab", mac, new), Lease("lab", mac, old)) == {str(new)}
     assert targets(Lease("lab", mac, old), Lease("lab", mac, new)) == {str(new)}
     assert targets(Lease("other", mac, old), Lease("lab", "52:54:00:00:00:09", old)) == {str(new)}
+
+
+def test_an_address_that_the_guest_has_set_itself_is_followed() -> None:
+    mac, running = "52:54:00:12:34:56", (Domain("web1", True, ()),)
+    own, other = IPv4Address("192.168.84.50"), IPv4Address("192.168.84.60")
+    reserved = IPv4Address("192.168.84.10")
+
+    def target(*neighbours: Neighbour, leases: tuple[Lease, ...] = (), chosen: frozenset[int] = frozenset({4})) -> str:
+        guests = tuple(
+            replace(guest, nics=tuple(replace(nic, chosen=chosen) for nic in guest.nics)) for guest in WORLD.guests
+        )
+        facts = replace(FACTS, domains=running, neighbours=neighbours, leases=leases)
+        (only,) = {item.split(" : ")[1].split(" . ")[0] for item in dict(running_elements(guests, facts))["any4"]}
+        return only
+
+    seen = Neighbour("virbr84", mac, own)
+    assert target() == str(reserved)
+    assert target(seen) == str(own)
+    assert target(Neighbour("virbr84", "52:54:00:00:00:09", own)) == str(reserved), "another guest's"
+    assert target(seen, Neighbour("virbr84", mac, reserved)) == str(reserved), "a second address beside it"
+    assert target(seen, leases=(Lease("lab", mac, reserved),)) == str(reserved), "it has asked"
+    assert target(seen, Neighbour("virbr84", mac, other)) == str(own), "one of several, always the same"
+    assert target(seen, chosen=frozenset()) == str(reserved), "the file says what it has"
+    assert target(Neighbour("virbr84", mac, IPv6Address("fd00::5"))) == str(reserved)
 
 
 def test_only_running_guests_have_forwards_in_force() -> None:

@@ -149,11 +149,28 @@ def running_elements(guests: tuple[Guest, ...], facts: Facts) -> tuple[tuple[str
 
 
 def address_now(guest: Guest, forward: Forward, facts: Facts) -> IPv4Address | IPv6Address:
-    """The forward's target; until its next lease, the address that a running guest still has from before a change."""
+    """The forward's target; until its next lease, the address that a running guest still has from before a change; and
+    what it has set itself, where neither file nor lease says what it has (see `own_address`)."""
     macs = {nic.mac for nic in guest.nics if nic.network == forward.network}
     leased = [
         lease.address
         for lease in facts.leases
         if (lease.network, lease.address.version) == (forward.network, forward.target.version) and lease.mac in macs
     ]
-    return leased[0] if leased and forward.target not in leased else forward.target
+    if leased:
+        return leased[0] if forward.target not in leased else forward.target
+    return own_address(guest, forward, facts) or forward.target
+
+
+def own_address(guest: Guest, forward: Forward, facts: Facts) -> IPv4Address | IPv6Address | None:
+    """Of a guest that asks for no address: the one that others know it by. Only where the file leaves the address to
+    us: a guest that has a second one beside what the file says is no news."""
+    nic = next((nic for nic in guest.nics if nic.network == forward.network), None)
+    if nic is None or nic.mac is None or forward.target.version not in nic.chosen:
+        return None
+    seen = {
+        neighbour.address
+        for neighbour in facts.neighbours
+        if neighbour.mac == nic.mac and neighbour.address.version == forward.target.version
+    }
+    return None if not seen or forward.target in seen else min(seen, key=int)

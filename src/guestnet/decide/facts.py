@@ -34,6 +34,15 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """An address that the kernel knows the MAC of, on one of our bridges."""
+
+    link: str
+    mac: str
+    address: IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True)
 class Uplink:
     """A NIC that carries a default route."""
 
@@ -125,6 +134,7 @@ class Facts:
     libvirt: str  # version, such as 9.0.0
     domains: tuple[Domain, ...] = ()
     leases: tuple[Lease, ...] = ()  # of our networks, the latest first
+    neighbours: tuple[Neighbour, ...] = ()
     uplinks: tuple[Uplink, ...] = ()
     learning: tuple[str, ...] = ()  # NICs with a route or address from router advertisements that the kernel handles
     networks: tuple[ForeignNetwork, ...] = ()

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from guestnet.decide import passthrough
 from guestnet.decide.conflicts import beside
-from guestnet.decide.desired import address_now
+from guestnet.decide.desired import address_now, own_address
 from guestnet.decide.facts import Domain, DomainNic, Facts, Listener
 from guestnet.spec.world import Forward, Guest, Nic, World
 
@@ -155,11 +155,15 @@ def _not_attached(domain: Domain, nic: Nic, bridge: str) -> str:
 
 def _moving(guest: Guest, facts: Facts) -> list[str]:
     """An address that changes under a running guest holds from its next lease on."""
+    by_itself = {own_address(guest, forward, facts) for forward in guest.forwards}
     now = {(forward.target, address_now(guest, forward, facts)) for forward in guest.forwards}
     running = any(domain.name == guest.name and domain.running for domain in facts.domains)
     return [
-        f"guest {guest.name} moves from {old} to {new} at its next lease (or restart); until then its forwards follow "
-        f"{old}. Apply again once it has moved"
+        f"guest {guest.name} has set its address itself, {old}, and does not ask for {new}: its forwards follow it as "
+        f"long as it runs; write it in the file, ipv{old.version}: {old}"
+        if old in by_itself
+        else f"guest {guest.name} moves from {old} to {new} at its next lease (or restart); until then its forwards "
+        f"follow {old}. Apply again once it has moved"
         for new, old in sorted(now, key=str)
         if running and new != old
     ]

@@ -79,7 +79,7 @@ def _addresses(guest: Guest, nic: Nic, facts: Facts) -> tuple[str, str]:
     shown = []
     for address in (nic.ipv4, nic.ipv6):
         old = now.get(address, address) if address else None
-        shown.append("-" if address is None else str(address) if old == address else f"{address} (still {old})")
+        shown.append("-" if address is None else str(address) if old == address else f"{address} (it has {old})")
     return shown[0], shown[1]
 
 

@@ -32,6 +32,7 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         libvirt=libvirt.version(),
         domains=libvirt.domains(),
         leases=tuple(lease for name in ours for lease in libvirt.leases(name)),
+        neighbours=netlink.neighbours(bridges),
         uplinks=uplinks,
         learning=learning,
         networks=foreign,

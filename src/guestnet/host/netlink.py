@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Container
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from guestnet.compile import bridge
-from guestnet.decide.facts import HostNic, Route, Uplink
+from guestnet.decide.facts import HostNic, Neighbour, Route, Uplink
 from guestnet.decide.state import Bridge
 from guestnet.host import sysctl
 
 _IFF_UP = 1
+_NUD_KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | 0x80  # linux/neighbour.h: reachable, stale, delay, probe, permanent
 _RTPROT_RA = 9  # linux/rtnetlink.h: the route came from a router advertisement
 _RT_TABLE_MAIN = 254
 _RTM_F_CLONED = 0x200  # a cached copy of another route
@@ -142,6 +144,20 @@ def addresses() -> tuple[tuple[str, IPv4Interface | IPv6Interface], ...]:
             if not (interface.is_loopback or interface.is_link_local):
                 found.append((names.get(address["index"], "?"), interface))
     return tuple(found)
+
+
+def neighbours(bridges: Container[str]) -> tuple[Neighbour, ...]:
+    """Who answered on these links lately, but by link-local addresses."""
+    names = links()
+    found = []
+    with IPRoute() as netlink:
+        for entry in netlink.get_neighbours():
+            link, mac = names.get(entry["ifindex"], ""), entry.get_attr("NDA_LLADDR")
+            if link in bridges and mac and entry["state"] & _NUD_KNOWN:
+                address = ipaddress.ip_address(entry.get_attr("NDA_DST"))
+                if not (address.is_link_local or address.is_multicast):
+                    found.append(Neighbour(link, mac.lower(), address))
+    return tuple(sorted(found, key=lambda one: (one.link, one.address.version, one.address)))
 
 
 def routes() -> tuple[Route, ...]:

@@ -5,7 +5,7 @@ Frozen, standard library only, and complete: the compilers need nothing else. Ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal
 
@@ -106,6 +106,8 @@ class Nic:
     ipv4: IPv4Address | None
     ipv6: IPv6Address | None
     written: bool = True
+    # Families whose address is guestnet's choice, not the file's. Where it came from makes no other world.
+    chosen: frozenset[int] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,10 @@ def _remarks(ports: list[Ports], remarks: Mapping[int, str]) -> dict[int, str]:
 
 def _whole_address(guest: str) -> tuple[str, str]:
     """What is said of an entry without ports. Both hooks end with a KeyError there, and forward nothing."""
-    return f"{shown(guest)} has no port_map, and the hook forwarded nothing to it", "list its ports, if it needs any"
+    return (
+        f"{shown(guest)} has no port_map, and the hook forwarded nothing to it",
+        "list its ports, if it needs any; or give it a whole address of the host, ADDRESS/all",
+    )
 
 
 def _bridge(fields: Fields) -> str | None:
