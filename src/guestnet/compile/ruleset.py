@@ -248,7 +248,16 @@ def _lookups(kind: str, family: int) -> list[str]:
 def _lookup(name: str, family: int, key: str) -> str:
     # Maps of intervals want the protocols named before them (nft 1.0.6).
     ip = _FAMILIES[family][0]
-    return f"meta l4proto {{ tcp, udp }} dnat {ip} to {key}meta l4proto . th dport map @{name}"
+    return f"meta l4proto {{ tcp, udp }} dnat {ip} to {key}{_protocol(name, family)} . th dport map @{name}"
+
+
+def _protocol(name: str, family: int) -> str:
+    """Before intervals nft 1.0.6 turns the bytes of `meta l4proto` round, which is one byte: kernel 6.12 refuses that
+    (6.1 and 6.18 do not). So the header's field is asked; a TCP or UDP packet behind IPv6 extension headers does not
+    match there."""
+    if not MAPS[name].interval:
+        return "meta l4proto"
+    return "ip protocol" if family == 4 else "ip6 nexthdr"  # noqa: PLR2004
 
 
 def _postrouting(ours: str) -> list[str]:
@@ -290,10 +299,15 @@ def _forward(ours: str) -> list[str]:
         # its port at the guest's own global address, too.
         f"meta nfproto ipv4 oifname @closed4 {ours} accept",
         f"meta nfproto ipv6 oifname @closed6 {ours} accept",
-        "oifname @closed4 meta l4proto { tcp, udp } ip saddr . ip daddr . meta l4proto . th dport vmap @open_from4",
-        "oifname @closed4 meta l4proto { tcp, udp } ip daddr . meta l4proto . th dport vmap @open4",
-        "oifname @closed6 meta l4proto { tcp, udp } ip6 saddr . ip6 daddr . meta l4proto . th dport vmap @open_from6",
-        "oifname @closed6 meta l4proto { tcp, udp } ip6 daddr . meta l4proto . th dport vmap @open6",
+        *(
+            f"oifname @closed{family} meta l4proto {{ tcp, udp }} {key} . {_protocol(name, family)} . th dport "
+            f"vmap @{name}"
+            for family, (ip, _) in _FAMILIES.items()
+            for name, key in (
+                (f"open_from{family}", f"{ip} saddr . {ip} daddr"),
+                (f"open{family}", f"{ip} daddr"),
+            )
+        ),
         "meta nfproto ipv4 oifname @closed4 reject with icmpx type admin-prohibited",
         "meta nfproto ipv6 oifname @closed6 reject with icmpx type admin-prohibited",
     ]
