@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.table import Effort, Table
-from bench.tables import hook
+from bench.tables import connections, hook, throughput
 
-TABLES: dict[str, Callable[[Effort], Table]] = {"hook": hook.measure}
+TABLES: dict[str, Callable[[Effort], Table]] = {
+    "hook": hook.measure,
+    "connections": connections.measure,
+    "throughput": throughput.measure,
+}

@@ -15,11 +15,12 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import inside, world
 from bench.inside import Step, Turn, Work, WrongError
-from bench.table import Effort, Goal, Row, Table, Times
+from bench.table import Cell, Effort, Goal, Grid, Table, Times
 from guestnet.compile import ruleset
 from guestnet.spec.world import World
 from lab import Lab
@@ -53,11 +54,11 @@ def measure(effort: Effort, hook: str | None = None) -> Table:
                         seconds[others, turn][label] += values
     rows = [row(others, size, seconds) for others in effort.others for size in effort.sizes]
     floors = {name: [value for o in effort.others for value in seconds[o, name][name]] for name in FLOORS}
+    times = {name: Times.of(values) for name, values in floors.items()}
     return Table(
         name="hook",
         title="hook: what a guest's start and stop wait for, against one bare nft -f of the same elements",
-        rows=tuple(rows),
-        floors={name: Times.of(values) for name, values in floors.items()},
+        grids=tuple(grids(rows, times)),
         goals=tuple(goals(rows)),
         notes=(
             "others, forwards: per family; start: prepare, start begin and started together; stop: stopped and release",
@@ -110,6 +111,32 @@ def contestants(host: Host, made: World, sizes: Iterable[int]) -> list[Turn]:
 
 def floor_turns() -> list[Turn]:
     return [Turn(name, [Step(name, argv)], [], {}) for name, argv in FLOORS.items()]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What tells the row from others (`others`, `forwards`), its times by column, its ratios of p50 by column."""
+
+    key: dict[str, int]
+    times: dict[str, Times]
+    ratios: dict[str, float]
+
+
+def grids(rows: list[Row], floors: dict[str, Times]) -> list[Grid]:
+    p50: list[dict[str, Cell]] = []
+    p95: list[dict[str, Cell]] = []
+    for row in rows:
+        p50.append({**row.key, **{name: times.p50 for name, times in row.times.items()}, **row.ratios})
+        p95.append({**row.key, **{name: times.p95 for name, times in row.times.items()}})
+    form = dict.fromkeys(rows[0].times, "{:.1f}") | dict.fromkeys(rows[0].ratios, "{:.1f}x")
+    least: list[dict[str, Cell]] = [
+        {"floor": name, "p50": times.p50, "p95": times.p95} for name, times in floors.items()
+    ]
+    return [
+        Grid("p50, ms, and ratios of p50", tuple(p50), form),
+        Grid("p95, ms", tuple(p95), form),
+        Grid("floors, ms", tuple(least), dict.fromkeys(("p50", "p95"), "{:.1f}")),
+    ]
 
 
 def row(others: int, size: int, seconds: dict[tuple[int, str], Seconds]) -> Row:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from bench import maps, world
+from bench import maps, roads, world
 from bench.inside import Step, Turn, Work, WrongError
 from bench.table import Effort, Goal, Times
 from bench.tables import TABLES, hook
 from guestnet.faces import hook as product_hook
 from lab import LabError
 
-TINY = Effort(sizes=(1, 3), others=(0, 5), rounds=1, blocks=1)
+TINY = Effort(sizes=(1, 3), others=(0, 5), rounds=1, blocks=1, turns=2, forwards=3)
 
 
 def test_percentiles_are_of_milliseconds() -> None:
@@ -55,17 +56,37 @@ def test_work_goes_through_text_unchanged() -> None:
 @pytest.mark.lab
 def test_the_hook_table() -> None:
     table = TABLES["hook"](TINY)
-    assert [row.key for row in table.rows] == [
-        {"others": others, "forwards": size} for others in TINY.others for size in TINY.sizes
-    ]
-    for row in table.rows:
-        assert {times.runs for times in row.times.values()} == {1}
-        assert all(times.p50 > 0 for times in row.times.values())
-        assert set(row.ratios) == {"start/nft", "started/nft", "stop/nft"}
-    assert list(table.floors) == list(hook.FLOORS)
+    p50, p95, floors = (grid.rows for grid in table.grids)
+    keys = [{"others": others, "forwards": size} for others in TINY.others for size in TINY.sizes]
+    assert [{name: row[name] for name in ("others", "forwards")} for row in p50] == keys
+    for row in p95:
+        assert all(float(value) > 0 for name, value in row.items() if name not in ("others", "forwards"))
+    assert {"start/nft", "started/nft", "stop/nft"} < p50[0].keys()
+    assert [row["floor"] for row in floors] == list(hook.FLOORS)
     assert len(table.goals) == 3
-    assert json.loads(json.dumps(table.data()))["rows"][0]["key"] == {"others": 0, "forwards": 1}
-    assert all(name in table.text() for name in (*table.rows[0].times, *hook.FLOORS))
+    assert json.loads(json.dumps(table.data()))["grids"][0]["rows"][0]["forwards"] == 1
+    assert all(name in table.text() for name in (*p50[0], *hook.FLOORS))
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("name", ["connections", "throughput"])
+def test_the_tables_of_packets(name: str) -> None:
+    table = TABLES[name](TINY)
+    for grid in table.grids:
+        assert [row["family"] for row in grid.rows] == ["IPv4"] * 8 + ["IPv6"] * 8
+        assert grid.rows[0]["ratio"] == 1
+        assert all(float(row["p50"]) > 0 and float(row["least"]) <= float(row["most"]) for row in grid.rows)
+    assert all(goal.worst > 0 and goal.least for goal in table.goals)
+
+
+@pytest.mark.lab
+def test_a_road_that_leads_nowhere_does_not_look_fast() -> None:
+    with (
+        roads.built({"closed": lambda _: (1, 1)}) as built,
+        closing(roads.Pace(built[0])) as pace,
+        pytest.raises(WrongError, match="closed, IPv4, connections: pace: connect: Connection refused"),
+    ):
+        pace.turn(built[0], "connections", 4, 1)
 
 
 @pytest.mark.lab
