@@ -7,6 +7,7 @@ libvirt's own <host> can't do it: it refuses a MAC for IPv6, and each of its upd
 from __future__ import annotations
 
 import re
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -35,6 +36,7 @@ def mac_of(text: str) -> str | None:
     return mac if _MAC.fullmatch(mac) else None
 
 
+@cache
 def file_name(name: str) -> str:
     """A guest's or network's name as a file name that dnsmasq reads and any command can hold.
 

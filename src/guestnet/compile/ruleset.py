@@ -41,11 +41,7 @@ def table(world: World) -> str:
         nft.counting_set(f"{chains.FLOWS}{family}", f"{addr} . {chains.PORT}") for family, (_, addr) in FAMILIES.items()
     )
     sets = _sets(world.networks)
-    filled = {name for name, items in sets.items() if items}
-    for guest in world.guests:
-        filled |= elements(guest.forwards).keys()
-    # Where there are forwards, `reach --probe` makes one on any address for the time of its measurement.
-    filled |= {f"any{family}" for family in FAMILIES if any(name in filled for name in MAPS if name[-1] == str(family))}
+    filled = {name for name, items in sets.items() if items} | _asked(world)
     named = (
         nft.named_set(name, _SETS[name].type, items, interval=_SETS[name].interval) for name, items in sets.items()
     )
@@ -85,6 +81,18 @@ def elements(forwards: Iterable[Forward]) -> nft.Elements:
                 key = f"{forward.protocol} . {forward.ports.first + shift}"
                 found["loop4"].add(f"{key} : {forward.target} . {forward.to.first + shift}")
     return {name: tuple(sorted(items)) for name, items in sorted(found.items())}
+
+
+def _asked(world: World) -> set[str]:
+    """The maps that its forwards are elements of: found with one forward of each shape, there may be thousands."""
+    shapes: dict[object, Forward] = {}
+    for forward in (forward for guest in world.guests for forward in guest.forwards):
+        large = forward.ports == forward.to and len(forward.ports) >= LARGE
+        kind = forward.target.version, forward.protocol == "all", type(forward.listen), forward.source is None
+        shapes.setdefault((kind, large, forward.opens, forward.loopback), forward)
+    asked = set(elements(shapes.values()))
+    # Where there are forwards, `reach --probe` makes one on any address for the time of its measurement.
+    return asked | {f"any{family}" for family in FAMILIES if any(name[-1] == str(family) for name in asked)}
 
 
 def _listener(forward: Forward) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
@@ -39,8 +39,9 @@ class Item:
 def describe(plan: Plan) -> list[Item]:
     """Networks, then guests, then the host; things nobody needs to read about (folders, memory) are left out."""
     items: dict[tuple[int, str], Item] = {}
+    titles = _guest_titles(plan)
     for change in plan.changes:
-        rank, title, lines = _one(change, plan)
+        rank, title, lines = _one(change, plan, titles)
         if lines:
             item = items.setdefault((rank, title), Item(title))
             item.lines += lines
@@ -94,15 +95,15 @@ def impact(plan: Plan) -> str:
 _Part = tuple[int, str, list[tuple[str, str]]]  # rank on the page, title, (line, impact)
 
 
-def _one(change: Change, plan: Plan) -> _Part:
+def _one(change: Change, plan: Plan, titles: Mapping[str, str]) -> _Part:
     """Where on the page a change belongs, and its lines; no lines for what nobody needs to read about."""
     kind, name = change.key
     if kind == "network":
         return 0, f"network {name}{_mode(name, plan.world)}", _network_lines(change, plan)
     if kind == "reservation":
-        return 1, _guest_title(name, plan), [(_reservation(change), "live")]
+        return 1, _guest_title(name, titles), [(_reservation(change), "live")]
     if kind == "hookdata" and name != hookdata.TABLE_FILE:
-        return 1, _guest_title(name, plan), [(line, "live") for line in _forward_changes(change)]
+        return 1, _guest_title(name, titles), [(line, "live") for line in _forward_changes(change)]
     silent = kind in ("memory", "hookdata") or (kind == "folder" and change.before is None)
     alone = all(other.key.kind != "hookdata" for other in plan.changes)
     return 2, "host", [] if silent else _host_lines(change, alone=alone)
@@ -273,11 +274,18 @@ def _reserved(side: object) -> tuple[str, str] | None:
     return mac, " ".join(part.strip("[]") for part in rest if "." in part or ":" in part)
 
 
-def _guest_title(path: str, plan: Plan) -> str:
+def _guest_titles(plan: Plan) -> dict[str, str]:
+    """By the name of their files. A guest that is not in the file any more is called after them."""
+    running = {domain.name: domain.running for domain in plan.facts.domains}
+    words = {None: "not defined yet", True: "running", False: "off"}
+    names = [guest.name for guest in plan.world.guests]
+    gone = {name: f"guest {name} ({words[value]})" for name, value in running.items()}
+    return gone | {dhcp.file_name(name): f"guest {name} ({words[running.get(name)]})" for name in reversed(names)}
+
+
+def _guest_title(path: str, titles: Mapping[str, str]) -> str:
     file = path.rsplit("/", 1)[-1]
-    name = next((guest.name for guest in plan.world.guests if dhcp.file_name(guest.name) == file), file)
-    domain = next((domain for domain in plan.facts.domains if domain.name == name), None)
-    return f"guest {name} ({'not defined yet' if domain is None else 'running' if domain.running else 'off'})"
+    return titles.get(file, f"guest {file} (not defined yet)")
 
 
 def _mode(name: str, desired: world.World) -> str:

@@ -63,8 +63,9 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str) -> tupl
     memory = replace(memory, sysctls=kept | before)
     state: dict[Key, Thing] = {Key("memory", MEMORY): File(to_text(memory))}
     if world.networks:
-        state |= _files(world, wanted)
-        state[Key("table", "guestnet")] = Table(ruleset.table(world), running_elements(world.guests, facts))
+        table = ruleset.table(world)
+        state |= _files(world, wanted, table)
+        state[Key("table", "guestnet")] = Table(table, running_elements(world.guests, facts))
         for program in ("iptables", "ip6tables"):
             state[Key("admit", program)] = Admit()
     state |= _loopback(world, facts)
@@ -120,11 +121,11 @@ def localnet(bridge: str) -> str:
     return f"net/ipv4/conf/{bridge}/route_localnet"
 
 
-def _files(world: World, wanted: Mapping[str, str]) -> dict[Key, Thing]:
+def _files(world: World, wanted: Mapping[str, str], table: str) -> dict[Key, Thing]:
     state: dict[Key, Thing] = {}
     if wanted:
         state[Key("sysctl.d", sysctl.FILE)] = File(sysctl.conf(wanted))
-    state[Key("hookdata", hookdata.TABLE_FILE)] = File(ruleset.table(world))
+    state[Key("hookdata", hookdata.TABLE_FILE)] = File(table)
     for network in world.networks:
         state[Key("folder", dhcp.hosts_folder(network.name))] = Folder()
     for guest in world.guests:

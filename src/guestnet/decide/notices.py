@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
@@ -173,9 +174,13 @@ def _same_macs(world: World, facts: Facts) -> list[str]:
     """Two domains with one MAC in one network would have one address."""
     found: dict[tuple[str, frozenset[str]], str] = {}
     defined = {domain.name for domain in facts.domains}
+    having: dict[str, list[Domain]] = defaultdict(list)
+    for domain in facts.domains:
+        for mac in sorted({other.mac for other in domain.nics}):
+            having[mac].append(domain)
     for guest in world.guests:
         for nic in guest.nics:
-            for domain in facts.domains if nic.mac and guest.name in defined else ():
+            for domain in having.get(nic.mac, ()) if nic.mac and guest.name in defined else ():
                 if domain.name != guest.name and any(_same(nic, other, _bridge(world, nic)) for other in domain.nics):
                     addresses = " and ".join(str(address) for address in (nic.ipv4, nic.ipv6) if address)
                     key = (f"{nic.network} {nic.mac}", frozenset((guest.name, domain.name)))
