@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.table import Effort, Table
-from bench.tables import connections, hook, throughput
+from bench.tables import connections, hook, size, throughput
 
 TABLES: dict[str, Callable[[Effort], Table]] = {
     "hook": hook.measure,
     "connections": connections.measure,
     "throughput": throughput.measure,
+    "size": size.measure,
 }
