@@ -62,3 +62,9 @@ def test_undo_goes_backwards_and_on_past_failures() -> None:
     assert [change.key.name for change in done] == ["a", "b", "a"]
     assert [change.after for change in done] == [Setting("0"), None, Setting("0")]
     assert [str(problem) for problem in problems] == ["setting b could not be put back: no (try)"]
+
+
+def test_steps_written_together_are_all_there(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.begin(ONE, TWO)
+    assert left(tmp_path / "journal") == (ONE, TWO)

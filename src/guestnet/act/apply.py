@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from guestnet.act import journal
@@ -23,6 +24,7 @@ from guestnet.words.problems import GuestnetError, Problem, ProblemsError
 Report = Callable[[str, Change | None, float], None]  # (done, FAIL, undoing or undone; the step; seconds)
 
 _LIB = Path("/var/lib/guestnet")
+_FILES = ("hookdata", "reservation")
 _ROUNDS = 3  # a guest that starts or stops while we act changes the forwards in force; more rounds mean a real fault
 
 
@@ -62,8 +64,10 @@ def apply(wish: Wish, plan: Plan, memory: Memory, libvirt: Libvirt, report: Repo
     try:
         changes = plan.changes
         for _ in range(_ROUNDS):
-            for change in changes:
-                _step(change, libvirt, written, undo, report)
+            for together in _together(changes):
+                written.begin(*together)
+                for change in together:
+                    _step(change, libvirt, undo, report)
             changes = survey(wish, libvirt, memory)[0].changes
             if not changes:
                 break
@@ -75,8 +79,14 @@ def apply(wish: Wish, plan: Plan, memory: Memory, libvirt: Libvirt, report: Repo
     written.close()
 
 
-def _step(change: Change, libvirt: Libvirt, written: journal.Journal, undo: Undo, report: Report) -> None:
-    written.begin(change)
+def _together(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
+    """Steps that the journal has in one: files of guests, one after the other, of which there may be a thousand. To
+    make one what it was before its turn changes nothing."""
+    for _, some in groupby(enumerate(changes), lambda pair: -1 if pair[1].key.kind in _FILES else pair[0]):
+        yield tuple(change for _, change in some)
+
+
+def _step(change: Change, libvirt: Libvirt, undo: Undo, report: Report) -> None:
     undo.push(change)
     start = time.monotonic()
     try:

@@ -29,17 +29,17 @@ class Journal:
         os.fchmod(self._file.fileno(), 0o600)
         self._write(_VERSION)
 
-    def begin(self, change: Change) -> None:
-        """Call before the step is done."""
-        self._write(to_data(change))
+    def begin(self, *changes: Change) -> None:
+        """Call before these steps are done."""
+        self._write(*map(to_data, changes))
 
     def close(self) -> None:
         """The apply has ended, done or undone: nothing is left to take back."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
-    def _write(self, data: object) -> None:
-        self._file.write(json.dumps(data) + "\n")
+    def _write(self, *data: object) -> None:
+        self._file.writelines(json.dumps(one) + "\n" for one in data)
         self._file.flush()
         os.fsync(self._file.fileno())
 
