@@ -20,7 +20,7 @@ test-passthrough: setup  ## packets of a guest through a virtual function, in a 
 quick: setup  ## the tests that need no lab
 	@$(PYTHON) -m pytest -m "not lab" $(ARGS)
 
-bench: setup  ## what a guest's start and stop wait for, against a bare nft (bench/README.md); as root, 3 minutes
+bench: setup  ## what guestnet costs, against the least that anybody could do, and peers (bench/README.md); as root, 7 minutes
 	@$(PYTHON) -m bench $(ARGS)
 
 golden: setup  ## write the golden files anew; read the difference before you commit it

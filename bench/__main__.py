@@ -1,4 +1,4 @@
-"""`python -m bench [--json] [--quick] [TABLE...]`: measures, and prints the tables. As root.
+"""`python -m bench [--json] [--quick] [--peer NAME=DIR] [--results DIR] [TABLE...]`: measures, prints tables. As root.
 
 The exit code does not say whether goals are met: times depend on the machine. It is 1 when something did not work.
 """
@@ -12,7 +12,10 @@ import platform
 import signal
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
+from bench import results
 from bench.inside import WrongError
 from bench.table import Effort
 from bench.tables import TABLES
@@ -31,7 +34,8 @@ def main() -> int:
     before = machine.snapshot()
     began = time.monotonic()
     try:
-        tables = [TABLES[name](QUICK if options.quick else Effort()) for name in options.tables or TABLES]
+        effort = replace(QUICK if options.quick else Effort(), peers=options.peers)
+        tables = [TABLES[name](effort) for name in options.tables or TABLES]
     except KeyboardInterrupt:
         print("\ninterrupted; the lab is gone", file=sys.stderr)
         return 130
@@ -45,6 +49,8 @@ def main() -> int:
         print("\n".join(f"{name}: {value}" for name, value in where.items()))
         for table in tables:
             print(f"\n{table.text()}", end="")
+    if options.results:
+        results.write(options.results, where, tables)
     changes = machine.differences(before, machine.snapshot())
     for changed in changes:
         print(f"the machine's own network was changed: {changed}", file=sys.stderr)
@@ -56,7 +62,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(TABLES)}; all by default")
     parser.add_argument("--json", action="store_true", help="data instead of text")
     parser.add_argument("--quick", action="store_true", help="little of everything, to see whether it works")
+    parser.add_argument(
+        "--peer", action="append", default=[], metavar="NAME=DIR", help="a checkout of another hook (bench/README.md)"
+    )
+    parser.add_argument("--results", metavar="DIR", type=Path, help="write the tables and a plot there")
     options = parser.parse_args()
+    options.peers = tuple((name, Path(folder)) for name, _, folder in (peer.partition("=") for peer in options.peer))
+    for name, folder in options.peers:
+        if not (folder / "hooks").is_file():
+            parser.error(f"--peer {name}: there is no {folder}/hooks")
     for name in options.tables:
         if name not in TABLES:
             parser.error(f"there is no table {name}; there are: {', '.join(TABLES)}")

@@ -42,12 +42,13 @@ class Turn:
 
 @dataclass(frozen=True)
 class Work:
-    """`rounds` and one more that is not counted, each with every turn once, in an order of chance."""
+    """`rounds` and before them `spare`, which are not counted, each with every turn once, in an order of chance."""
 
     turns: list[Turn]
     present: dict[str, list[str]]  # every map, with the elements of others that it holds all the time
     rounds: int
     seed: int
+    spare: int = 1
 
     def text(self) -> str:
         return json.dumps(asdict(self))
@@ -73,12 +74,12 @@ def run(work: Work) -> dict[str, dict[str, list[float]]]:
     after = {turn.name: before | joined(before, maps.encoded(turn.elements)) for turn in work.turns}
     check("before the first run", before)
     chance = random.Random(work.seed)  # noqa: S311  the order of runs
-    for number in range(work.rounds + 1):
+    for number in range(work.rounds + work.spare):
         for turn in chance.sample(work.turns, len(work.turns)):
             for steps, expected in ((turn.up, after[turn.name]), (turn.down, before)):
                 for step in steps:
                     taken = timed(step)
-                    if number:
+                    if number >= work.spare:
                         seconds[turn.name][step.label].append(taken)
                 check(f"after {turn.name}: {', '.join(step.label for step in steps)}", expected)
     return seconds

@@ -20,6 +20,8 @@ from lab.host import Host
 HOOK = HOOKS[0]
 LOG = "/var/log/guestnet/hook.log"
 RUNNING = "/run/libvirt/qemu"
+UP = (("prepare", "begin"), ("start", "begin"), ("started", "begin"))  # what libvirt runs a hook for at a start
+DOWN = (("stopped", "end"), ("release", "end"))
 OTHERS_EACH = 100  # forwards a guest has that is only there
 FIRST, FIRST_OTHER = 10_000, 20_000  # ports of the host
 

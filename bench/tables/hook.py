@@ -14,13 +14,15 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import inside, world
+from bench import inside, peers, world
 from bench.inside import Step, Turn, Work, WrongError
-from bench.table import Cell, Effort, Goal, Grid, Table, Times
+from bench.table import Bars, Cell, Effort, Goal, Grid, Table, Times
+from bench.world import DOWN, UP
 from guestnet.compile import ruleset
 from guestnet.spec.world import World
 from lab import Lab
@@ -31,8 +33,6 @@ XML = Path(__file__).parent.parent / "guest.xml"
 MAC = "52:54:00:12:34:56"  # in it
 FILES = "/run/bench"  # in the lab's host
 NFT = "/usr/sbin/nft"
-UP = (("prepare", "begin"), ("start", "begin"), ("started", "begin"))
-DOWN = (("stopped", "end"), ("release", "end"))
 FLOORS = {
     "python3 -ISE -c pass": ["/usr/bin/python3", "-ISE", "-c", "pass"],
     "nft -f /dev/null": [NFT, "-f", "/dev/null"],
@@ -45,24 +45,26 @@ Seconds = dict[str, list[float]]  # of a turn, by step
 def measure(effort: Effort, hook: str | None = None) -> Table:
     """The table. `hook`: text measured instead of ours. Raises LabError or WrongError when a run was wrong."""
     seconds: dict[tuple[int, str], Seconds] = defaultdict(lambda: defaultdict(list))
-    with Lab(libvirtd=False) as lab:
+    with ExitStack() as stack:
+        host = stack.enter_context(Lab(libvirtd=False)).host
+        theirs = {name: stack.enter_context(Lab(libvirtd=False)).host for name, _ in effort.peers}
         for block in range(effort.blocks):
             for others in effort.others:
-                found = measure_block(lab.host, effort, others, hook, block)
-                for turn, steps in found.items():
-                    for label, values in steps.items():
-                        seconds[others, turn][label] += values
+                _take(seconds, others, measure_block(host, effort, others, hook, block))
+                if block == 0 or others == min(effort.others):  # they are slow
+                    _take(seconds, others, measure_peers(theirs, effort, others))
     rows = [row(others, size, seconds) for others in effort.others for size in effort.sizes]
     floors = {name: [value for o in effort.others for value in seconds[o, name][name]] for name in FLOORS}
     times = {name: Times.of(values) for name, values in floors.items()}
     return Table(
         name="hook",
         title="hook: what a guest's start and stop wait for, against one bare nft -f of the same elements",
-        grids=tuple(grids(rows, times)),
+        grids=(*grids(rows, times), *peer_grids(effort, rows, seconds)),
         goals=tuple(goals(rows)),
         notes=(
             "others, forwards: per family; start: prepare, start begin and started together; stop: stopped and release",
         ),
+        bars=tuple(bars(effort, rows, seconds)),
     )
 
 
@@ -89,6 +91,24 @@ def measure_block(host: Host, effort: Effort, others: int, hook: str | None, blo
             raise WrongError(f"the hook has not reserved the addresses of {guest.name}")
     found: dict[str, Seconds] = json.loads(done.stdout)
     return found
+
+
+def measure_peers(hosts: Mapping[str, Host], effort: Effort, others: int) -> dict[str, Seconds]:
+    """A round of each, by `name size`."""
+    sizes = [size for size in effort.sizes if size <= peers.MOST]
+    made = world.made(world.spec_text(effort.sizes, others))
+    found = {}
+    for name, checkout in effort.peers:
+        hosts[name].write(f"{FILES}/guest.xml", XML.read_text())
+        for size, steps in peers.measured(hosts[name], checkout, made, sizes, others).items():
+            found[f"{name} {size}"] = steps
+    return found
+
+
+def _take(seconds: dict[tuple[int, str], Seconds], others: int, found: dict[str, Seconds]) -> None:
+    for turn, steps in found.items():
+        for label, values in steps.items():
+            seconds[others, turn][label] += values
 
 
 def contestants(host: Host, made: World, sizes: Iterable[int]) -> list[Turn]:
@@ -137,6 +157,37 @@ def grids(rows: list[Row], floors: dict[str, Times]) -> list[Grid]:
         Grid("p95, ms", tuple(p95), form),
         Grid("floors, ms", tuple(least), dict.fromkeys(("p50", "p95"), "{:.1f}")),
     ]
+
+
+def peer_grids(effort: Effort, rows: list[Row], seconds: dict[tuple[int, str], Seconds]) -> list[Grid]:
+    """Their whole start and stop, beside ours."""
+    lines: list[dict[str, Cell]] = []
+    for row in rows:
+        others, size = row.key["others"], row.key["forwards"]
+        for name, _ in effort.peers if size <= peers.MOST else ():
+            start, stop, runs = _whole(seconds[others, f"{name} {size}"])
+            ratio = start / row.times["= start"].p50
+            line: dict[str, Cell] = {"peer": name, **row.key, "runs": runs, "= start": start, "= stop": stop}
+            lines.append(line | {"guestnet's start": row.times["= start"].p50, "start/guestnet's": ratio})
+    form = dict.fromkeys(("= start", "= stop", "guestnet's start"), "{:.0f}") | {"start/guestnet's": "{:.1f}x"}
+    return [Grid("the peers' hooks, p50, ms", tuple(lines), form)] if lines else []
+
+
+def _whole(steps: Seconds) -> tuple[float, float, int]:
+    """ms of start and stop, and how many there were."""
+    up, down = ({what: steps[what] for what, _ in side} for side in (UP, DOWN))
+    return Times.of(_sums(up)).p50, Times.of(_sums(down)).p50, len(up["start"])
+
+
+def bars(effort: Effort, rows: list[Row], seconds: dict[tuple[int, str], Seconds]) -> list[Bars]:
+    found = []
+    size = max((size for size in effort.sizes if size <= peers.MOST), default=effort.sizes[0])
+    for row in (row for row in rows if row.key["forwards"] == size):
+        others = row.key["others"]
+        values = {"one nft -f": row.times["nft add"].p50, "guestnet": row.times["= start"].p50}
+        values |= {name: _whole(seconds[others, f"{name} {size}"])[0] for name, _ in effort.peers}
+        found.append(Bars(f"what a start waits for: {size} forwards, {others} others present", values, " ms", log=True))
+    return found
 
 
 def row(others: int, size: int, seconds: dict[tuple[int, str], Seconds]) -> Row:

@@ -7,17 +7,18 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from bench import maps, roads, world
+from bench import maps, results, roads, world
 from bench.inside import Step, Turn, Work, WrongError
-from bench.table import Effort, Goal, Times
-from bench.tables import TABLES, hook
+from bench.table import Bars, Effort, Goal, Grid, Table, Times
+from bench.tables import TABLES, hook, size
 from guestnet.faces import hook as product_hook
 from lab import LabError
 
-TINY = Effort(sizes=(1, 3), others=(0, 5), rounds=1, blocks=1, turns=2, forwards=3)
+TINY = Effort(sizes=(1, 3), others=(0, 5), rounds=1, blocks=1, turns=2, forwards=3, guests=3, runs=1)
 
 
 def test_percentiles_are_of_milliseconds() -> None:
@@ -46,6 +47,40 @@ def test_the_world_has_as_many_forwards_as_asked_for() -> None:
         "other0": {"any4": 100, "any6": 100},
         "other100": {"any4": 50, "any6": 50},
     }
+
+
+def test_results_are_a_table_and_a_plot(tmp_path: Path) -> None:
+    bars = Bars("a & b", {"floor": 1.0, "guestnet": 10.0}, " ms", log=True)
+    grid = Grid("numbers", ({"": "a", "n": 1.25},), {"n": "{:.1f}"})
+    results.write(tmp_path, {"cores": 2}, [Table("t", "title", (grid,), bars=(bars,))])
+    assert "| a | 1.2 |" in (tmp_path / "tables.md").read_text()
+    plot = ElementTree.parse(tmp_path / "plot.svg").getroot()  # noqa: S314  our own
+    assert [text.text for text in plot.iter("{http://www.w3.org/2000/svg}text")][:3] == [
+        "a & b, logarithmic",
+        "floor",
+        "1 ms",
+    ]
+
+
+def test_a_peer_that_is_not_there_is_refused(repo: Path, tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "bench", "--peer", f"old={tmp_path}"]
+    done = subprocess.run(argv, cwd=repo, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"there is no {tmp_path}/hooks" in done.stderr
+
+
+@pytest.mark.lab
+def test_a_peer_that_does_nothing_does_not_look_fast(tmp_path: Path) -> None:
+    (tmp_path / "hooks").write_text("#!/bin/sh\nexit 0\n")
+    with pytest.raises((LabError, WrongError), match="DNAT-guest1"):
+        hook.measure(Effort(sizes=(1,), others=(0,), rounds=1, blocks=1, peers=(("idle", tmp_path),)))
+
+
+@pytest.mark.lab
+def test_the_table_of_size() -> None:
+    table = TABLES["size"](TINY)
+    assert {row["guestnet"] for row in table.grids[0].rows} >= {size.FIRST, size.AGAIN}
+    assert all(float(row["peak, MiB"]) > 10 for row in table.grids[0].rows)
 
 
 def test_work_goes_through_text_unchanged() -> None:
