@@ -35,7 +35,7 @@ def changing() -> Iterator[None]:
         try:
             yield
         finally:
-            with _undisturbed():
+            with undisturbed():
                 _tidy()
 
 
@@ -44,7 +44,7 @@ def recover(libvirt: Libvirt) -> bool:
     begun = journal.left()
     if begun is None:
         return False
-    with _undisturbed():
+    with undisturbed():
         problems = Undo(lambda change: put(libvirt, change), begun).run()
     if problems:
         aside = f"an apply that was cut off is only partly undone; to go on without that, move {journal.PATH} away"
@@ -99,7 +99,7 @@ def _step(change: Change, libvirt: Libvirt, undo: Undo, report: Report) -> None:
 
 def _take_back(undo: Undo, written: journal.Journal, report: Report, error: BaseException) -> None:
     report("undoing", None, 0)
-    with _undisturbed():
+    with undisturbed():
         problems = undo.run()
         if not problems:
             written.close()
@@ -112,7 +112,7 @@ def _take_back(undo: Undo, written: journal.Journal, report: Report, error: Base
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Ctrl-C and the like have no effect while what was done is taken back: half of that helps nobody."""
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)

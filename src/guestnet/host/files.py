@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from guestnet.decide.state import File
-from guestnet.words.problems import GuestnetError
+from guestnet.words.problems import ConflictError, GuestnetError
 
 
 def read(path: str) -> File | None:
@@ -28,10 +28,11 @@ def read(path: str) -> File | None:
         raise GuestnetError(f"{path}: {error.strerror}", "run guestnet as root") from error
 
 
-def write(path: str, file: File, *, keep_time: bool = False) -> None:
+def write(path: str, file: File, *, keep_time: bool = False, over: str | None = None) -> None:
     """Raises GuestnetError with the reason when the file can't be written; then the old one is still there.
 
-    `keep_time`: the time of change stays that of the file it replaces.
+    `keep_time`: the time of change stays that of the file it replaces. `over`: that one is somebody's, whose it stays,
+    and holds this text; ConflictError if it does not any more.
     """
     target = Path(path)
     temporary = target.with_name(f".{target.name}.guestnet-new")
@@ -44,9 +45,13 @@ def write(path: str, file: File, *, keep_time: bool = False) -> None:
             os.fchmod(descriptor, file.mode)
             if keep_time and target.exists():
                 os.utime(descriptor, (target.stat().st_mtime, target.stat().st_mtime))
+            if over is not None:
+                os.fchown(descriptor, target.stat().st_uid, target.stat().st_gid)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if over is not None and target.read_bytes() != over.encode():
+            raise ConflictError(f"{path} was changed meanwhile by somebody else", "look at it, then try again")
         temporary.rename(target)
         _sync(target.parent)
     except BaseException as error:
@@ -90,7 +95,7 @@ def make_folder(path: str) -> None:
 
 
 def mode(path: str) -> int:
-    """The permission bits of a folder that is there."""
+    """The permission bits of a file or folder that is there."""
     return Path(path).stat().st_mode & 0o7777
 
 

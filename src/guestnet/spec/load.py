@@ -54,7 +54,11 @@ def spec_of(applied: str) -> Spec | None:
 
 def load_spec(source: bytes | str, file: str) -> Spec:
     """The Spec of YAML text; `file` is the name for positions. Raises ProblemsError with every problem, by position."""
-    loaded = load(source, file)
+    return checked(load(source, file))
+
+
+def checked(loaded: Loaded) -> Spec:
+    """As `load_spec`, of what is loaded already."""
     spec, remaining, problems = _validate(loaded)
     if spec is not None:
         problems += check(spec, remaining, loaded)

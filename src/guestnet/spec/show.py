@@ -170,7 +170,7 @@ def _ports(ports: PortRange) -> Value:
 
 def _lines(value: dict[str, Value], indent: str = "") -> Iterator[str]:
     for key, inner in value.items():
-        start = f"{indent}{_text(key)}:"
+        start = f"{indent}{scalar(key)}:"
         if isinstance(inner, dict) and inner:
             yield start
             yield from _lines(inner, indent + "  ")
@@ -178,7 +178,7 @@ def _lines(value: dict[str, Value], indent: str = "") -> Iterator[str]:
             yield start
             yield from _items(inner, indent + "  ")
         else:
-            yield f"{start} {_text(inner)}"
+            yield f"{start} {scalar(inner)}"
 
 
 def _items(items: list[Value], indent: str) -> Iterator[str]:
@@ -188,11 +188,11 @@ def _items(items: list[Value], indent: str) -> Iterator[str]:
             yield f"{indent}- {first.lstrip()}"
             yield from rest
         else:
-            yield f"{indent}- {_text(item)}"
+            yield f"{indent}- {scalar(item)}"
 
 
-def _text(value: Value) -> str:
-    """A scalar, in quotes where it would be read as something else; an empty mapping."""
+def scalar(value: Value) -> str:
+    """A scalar, between brackets too, in quotes where it would be read as something else; an empty mapping."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):

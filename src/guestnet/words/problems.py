@@ -59,6 +59,10 @@ class GuestnetError(Exception):
         self.todo = todo
 
 
+class ConflictError(GuestnetError):
+    """Somebody else changed the same thing meanwhile; theirs is left as it is."""
+
+
 class ProblemsError(GuestnetError):
     """All the problems of one input at once, in the order of their places. `nothing` says what was spared."""
 

@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 
 from guestnet import __version__
-from guestnet.faces.cli import apply, check, destroy, init, plan, reach, render, schema, setup, show, status, why
+from guestnet.faces.cli import (
+    apply,
+    check,
+    destroy,
+    forward,
+    init,
+    plan,
+    reach,
+    render,
+    schema,
+    setup,
+    show,
+    status,
+    why,
+)
 from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
 app = typer.Typer(
@@ -61,3 +75,4 @@ for verb in (
     setup.setup,
 ):
     app.command()(verb)
+app.add_typer(forward.app, name="forward")

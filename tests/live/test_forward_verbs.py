@@ -1,0 +1,196 @@
+"""`forward add` and `remove`: the file edited, the host changed at once; both as they were when that fails."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab
+from lab.host import GUESTNET
+from lab.process import wait_for
+from tests.live.conftest import FILE, MAC, apply, elements
+
+pytestmark = pytest.mark.lab
+
+TEXT = """\
+# the lab's own
+networks:
+  lab: {mode: nat, bridge: virbr84, stp: false, ipv4: 192.168.84.1/24, ipv6: "fd00:84:0:1::1/64"}
+
+guests:
+  web1:                      # a domain
+    network: lab
+    mac: 52:54:00:12:34:56
+    ipv4: 192.168.84.10
+    ipv6: ::10
+    forwards:
+      - 4023:22              # ssh
+
+  db: {network: lab}         # off
+"""
+HOST = {4: "203.0.113.2", 6: "2001:db8:1::2"}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """The domain runs for the hook; a fake guest with the MAC of the file answers in its place."""
+    with Lab() as lab:
+        apply(lab.host, TEXT)
+        lab.host.libvirtd.restart()
+        lab.host.define_guest("web1", "lab", "52:54:00:99:99:99").start()
+        wait_for("the forwards", lambda: "4023" in elements(lab.host))
+        lab.host.fake_guest("web1", "virbr84", mac=MAC).wait_addresses()
+        assert "Nothing to do" in apply(lab.host)
+        yield lab
+
+
+@pytest.fixture(autouse=True)
+def as_the_file_says(lab: Lab) -> Iterator[None]:
+    yield
+    if lab.host.read(FILE) != TEXT:
+        apply(lab.host, TEXT)
+
+
+def answers(lab: Lab, port: int, protocol: str = "tcp") -> list[str]:
+    return [
+        got.text.split()[2] if got.kind == "answered" else got.kind
+        for got in (lab.inet.probe(protocol, host, port) for host in HOST.values())
+    ]
+
+
+def forward(lab: Lab, *words: str, code: int = 0) -> str:
+    done = lab.host.guestnet("forward", *words, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    return said
+
+
+def test_added_and_removed_at_once(lab: Lab) -> None:
+    lab.host.run(["chmod", "0640", FILE])
+    lab.host.run(["chown", "1000:1000", FILE])
+    assert answers(lab, 4080) == ["refused", "refused"]
+    said = forward(lab, "add", "web1", "4080:80", "--description", "the web")
+    assert "added to web1: 4080:80, in force" in said
+    assert answers(lab, 4080) == ["80", "80"]
+    line = "      - {ports: 4080, to: 80, description: the web}\n"
+    assert lab.host.read(FILE) == TEXT.replace("# ssh\n", "# ssh\n" + line)
+    assert "Nothing to do" in apply(lab.host)
+    assert "removed from web1: 4080:80" in forward(lab, "remove", "web1", "4080/tcp")
+    assert answers(lab, 4080) == ["refused", "refused"]
+    assert lab.host.read(FILE) == TEXT
+    assert lab.host.run(["stat", "-c", "%a %u %g", FILE]).stdout == "640 1000 1000\n"
+    assert "Nothing to do" in apply(lab.host)
+
+
+def test_from_and_a_guest_that_is_off(lab: Lab) -> None:
+    assert "in force when db runs" in forward(lab, "add", "db", "6000", "--from", "203.0.113.9")
+    assert "db: {network: lab, forwards: [{ports: 6000, from: [203.0.113.9]}]} " in lab.host.read(FILE)
+    assert "6000" not in elements(lab.host)
+    forward(lab, "remove", "db", "6000")
+    assert "db: {network: lab, forwards: []} " in lab.host.read(FILE)
+
+
+def test_through_a_link(lab: Lab) -> None:
+    lab.host.shell("mv /etc/guestnet/guestnet.yaml /run/real.yaml; ln -s /run/real.yaml /etc/guestnet/guestnet.yaml")
+    try:
+        forward(lab, "add", "web1", "4081:80")
+        assert lab.host.run(["readlink", FILE]).stdout == "/run/real.yaml\n"
+        assert "4081:80" in lab.host.read("/run/real.yaml")
+        forward(lab, "remove", "web1", "4081", "-f", "/run/real.yaml")
+    finally:
+        lab.host.shell("mv /run/real.yaml /etc/guestnet/guestnet.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("add", "web1", "4023:22"), "guest web1 has the forward 4023:22 already, at line 12"),
+        (("add", "web1", "4023:80"), ":13:9: host port 4023/tcp is already forwarded to web1 at line 12"),
+        (("add", "web2", "1"), "guest web2 is not in /etc/guestnet/guestnet.yaml (did you mean"),
+        (("remove", "web1", "4024"), "guest web1 has no forward 4024 (it has 4023:22)"),
+        (("add", "web1", "2:3/sctp"), '"sctp" is not a protocol'),
+        (("add", "web1", "1", "-f", "/none"), "there is no file /none"),
+    ],
+)
+def test_refusals_touch_nothing(lab: Lab, words: tuple[str, ...], why: str) -> None:
+    before = elements(lab.host)
+    assert why in forward(lab, *words, code=1)
+    assert lab.host.read(FILE) == TEXT
+    assert elements(lab.host) == before
+
+
+def test_a_file_that_can_not_be_written(lab: Lab) -> None:
+    lab.host.shell("mkdir -p /run/ro; mount -t tmpfs none /run/ro; cp -a /etc/guestnet/guestnet.yaml /run/ro/f.yaml")
+    lab.host.shell("mount -o remount,ro /run/ro")
+    try:
+        said = forward(lab, "add", "web1", "4082", "-f", "/run/ro/f.yaml", code=1)
+        assert "/run/ro/f.yaml can't be written: Read-only file system" in said
+        assert "4082" not in elements(lab.host)
+    finally:
+        lab.host.run(["umount", "/run/ro"])
+
+
+def test_it_asks_when_more_differs_from_the_file(lab: Lab) -> None:
+    pending = TEXT.replace("  db:", "      - 4090:80\n  db:")
+    lab.host.write(FILE, pending)
+    said = forward(lab, "add", "web1", "4083:80", code=1)
+    assert "there is no terminal to ask at" in said
+    assert "+ forward 4090/tcp -> 80" in said
+    assert lab.host.read(FILE) == pending
+    forward(lab, "add", "web1", "4083:80", "--yes")
+    assert answers(lab, 4083) == answers(lab, 4090) == ["80", "80"]
+
+
+def nft(script: str) -> list[str]:
+    """A prefix under which nft is a script, for the command behind it alone; the real one is /run/nft.real."""
+    make = f"""
+    cp $(readlink -f /usr/sbin/nft) /run/nft.real
+    printf '%s' '#!/bin/sh
+{script}' > /run/nft.other; chmod 755 /run/nft.other
+    mount --bind /run/nft.other /usr/sbin/nft; exec "$@"
+    """
+    return ["unshare", "--mount", "sh", "-euc", make, "sh", str(GUESTNET)]
+
+
+def test_a_failing_apply_leaves_file_and_host_as_they_were(lab: Lab) -> None:
+    before = elements(lab.host)
+    script = """
+    if [ "$*" = "-f -" ]; then
+        given=$(cat); case "$given" in *"flush map"*) echo not today >&2; exit 1;; esac
+        printf "%s\\n" "$given" | exec /run/nft.real -f -
+    fi
+    exec /run/nft.real "$@"
+    """
+    done = lab.host.run([*nft(script), "forward", "add", "web1", "4084:80"], check=False)
+    assert done.returncode == 1
+    assert "nft: not today" in done.stderr
+    assert "The host is as it was before." in done.stderr
+    assert lab.host.read(FILE) == TEXT
+    assert elements(lab.host) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(lab: Lab, number: signal.Signals) -> None:
+    """While nft waits: the host and the file are as they were."""
+    before = elements(lab.host)
+    script = """[ "$*" != "-f -" ] || sleep 2; exec /run/nft.real "$@" """
+    program = lab.host.popen([*nft(script), "forward", "add", "web1", "4085:80"])
+    wait_for("the edit", lambda: "4085" in lab.host.read(FILE))
+    lab.host.send_signal(program, number)
+    assert program.wait(timeout=30) == 130
+    assert lab.host.read(FILE) == TEXT
+    assert elements(lab.host) == before
+    assert "Nothing to do" in apply(lab.host)
+
+
+def test_changed_by_somebody_else_meanwhile(lab: Lab) -> None:
+    """Theirs stays, whether it came before the edit or after it."""
+    theirs = TEXT.replace("# off", "# theirs")
+    script = f"""[ "$*" != "-f -" ] || sed -i "s/# off/# theirs/" {FILE}; exec /run/nft.real "$@" """
+    done = lab.host.run([*nft(script), "forward", "add", "web1", "4086:80"], check=False)
+    assert done.returncode == 1
+    assert "was changed meanwhile by somebody else" in done.stderr
+    assert lab.host.read(FILE) == theirs
+    assert "4086" not in elements(lab.host)
