@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -90,6 +92,45 @@ def test_from_and_a_guest_that_is_off(lab: Lab) -> None:
     assert "6000" not in elements(lab.host)
     forward(lab, "remove", "db", "6000")
     assert "db: {network: lab, forwards: []} " in lab.host.read(FILE)
+
+
+def test_list(lab: Lab) -> None:
+    """Counts are there after connections, by the host's address; what is not as it should be is named."""
+    lab.host.shell("ip addr add 203.0.113.7/24 dev up0")
+    try:
+        forward(lab, "add", "web1", "203.0.113.7:4023:80")
+        forward(lab, "add", "web1", "4030-4031:80-81/tcp+udp")
+        forward(lab, "add", "db", "6000", "--from", "203.0.113.9")
+        before = {key: (one["connections"], one["bytes"]) for key, one in listing(lab).items()}
+        for host, port in (*((host, 4023) for host in HOST.values()), ("203.0.113.7", 4023), (HOST[4], 4030)):
+            assert lab.inet.probe("tcp", host, port).answered
+        found = listing(lab)
+        grown = {
+            key: (one["connections"] - before[key][0], one["bytes"] - before[key][1]) for key, one in found.items()
+        }
+        assert {key: connections for key, (connections, _) in grown.items()} == {
+            ("any", "4023"): 2, ("203.0.113.7", "4023"): 1, ("any", "4030-4031"): 1, ("any", "6000"): 0
+        }  # fmt: skip
+        assert all((passed > 5 * 40) == (connections > 0) for connections, passed in grown.values())
+        assert [one["state"] for one in found.values()] == ["guest off", "active", "active", "active"]
+        assert forward(lab, "list", "db").splitlines()[1].split() == (
+            ["6000/tcp", "from", "203.0.113.9", "db:6000", "v4", "guest", "off", "0", "0", "B"]
+        )
+        lab.host.run(["nft", "delete element inet guestnet any4 { udp . 4031 }"])
+        lab.host.run(["nft", "add element inet guestnet any4 { tcp . 6000 : 192.168.84.10 . 22 }"])
+        said = [" ".join(line.split()) for line in forward(lab, "list").splitlines()]
+        assert any(line.startswith("4030-4031/tcp+udp web1:80-81 v4 v6 drift: partly missing ") for line in said)
+        assert any(line.startswith("6000/tcp web1:22 v4 drift: left over ") for line in said)
+        assert said == [" ".join(line.split()) for line in forward(lab, "list").splitlines()]
+        status = " ".join(lab.host.guestnet("status").stdout.split())
+        assert "4030-4031/tcp+udp -> web1:80-81 drift: partly missing v4 v6 1 connection " in status
+    finally:
+        lab.host.shell("ip addr del 203.0.113.7/24 dev up0")
+
+
+def listing(lab: Lab) -> dict[tuple[str, str], Any]:
+    data = json.loads(lab.host.guestnet("forward", "list", "--format", "json").stdout)
+    return {(one["listen"][0], one["ports"]): one for one in data["forwards"]}
 
 
 def test_through_a_link(lab: Lab) -> None:

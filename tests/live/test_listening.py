@@ -114,11 +114,11 @@ def test_stopped_and_started_again(lab: Lab) -> None:
     before = elements(lab.host)
     lab.host.virsh("destroy", "web1")
     assert "500" not in elements(lab.host)
-    assert "waits" in lab.host.guestnet("status").stdout
+    assert "guest off" in lab.host.guestnet("status").stdout
     lab.host.virsh("start", "web1")
     assert elements(lab.host) == before
     shown = lab.host.guestnet("status").stdout
-    assert "up0:5002/tcp -> web1:80" in shown
-    assert "5000/tcp from 203.0.113.8/30" in shown
+    assert "up0:5002/tcp+udp -> web1:80" in shown
+    assert "5000/tcp+udp from 203.0.113.8/30, 2001:db8:1::8/126 -> web1:80" in shown
     assert "missing" not in shown
     assert "Nothing to do" in apply(lab.host)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from importlib import resources
 
 from guestnet.compile import dhcp
-from guestnet.decide.desired import APPLIED, MEMORY, desired_state
+from guestnet.decide.desired import MEMORY, desired_state
 from guestnet.decide.facts import Facts
 from guestnet.decide.notices import taken_over
 from guestnet.decide.plan import Plan, make_plan
-from guestnet.decide.state import File, Key, State
+from guestnet.decide.state import APPLIED, File, Key, State
 from guestnet.host import files, listeners
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts

@@ -20,7 +20,8 @@ COMMENT = "guestnet 1"  # how our table is told from somebody else's of the same
 # A range to the same ports is one element of a map of intervals from this many ports on. Below, each port is one of a
 # hash map: lookups in 10,000 intervals have half the rate of a hash map's, and deleting one takes 755 ms (nft 1.0.6).
 LARGE = 256
-FLOWS = tuple(f"\tset {chains.FLOWS}{family} " for family in FAMILIES)  # how nft lists them
+FLOW_SETS = tuple(f"{chains.FLOWS}{family}" for family in FAMILIES)
+FLOWS = tuple(f"\tset {name} " for name in FLOW_SETS)  # how nft lists them
 
 
 _SETS = {

@@ -13,7 +13,6 @@ from guestnet.spec.memory import Memory, to_text
 from guestnet.spec.world import Forward, Guest, World
 
 MEMORY = "/var/lib/guestnet/memory.json"
-APPLIED = "/var/lib/guestnet/applied.json"  # the file as it was applied last, everything in it spelled out
 HOOKS = ("/etc/libvirt/hooks/qemu.d/50-guestnet", "/etc/libvirt/hooks/network.d/50-guestnet")
 FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 

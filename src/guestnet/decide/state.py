@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+APPLIED = "/var/lib/guestnet/applied.json"  # the file as it was applied last, everything in it spelled out
+
 
 class Key(NamedTuple):
     kind: str

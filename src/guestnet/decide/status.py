@@ -1,4 +1,5 @@
-"""What is, in the person's own names: networks, guests with their addresses, forwards, and what differs from the file.
+"""What is, in the person's own names: networks, guests with their addresses, and what differs from the file. Forwards
+are listed by `forwardlist`.
 
 Pure; made from a plan, because what a plan would change is what differs.
 """
@@ -7,13 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from guestnet.compile import ruleset
 from guestnet.decide.describe import describe
 from guestnet.decide.desired import address_now
 from guestnet.decide.facts import Facts
-from guestnet.decide.forwardtext import forward_lines
 from guestnet.decide.plan import Plan
-from guestnet.decide.state import Key, Network, State, Table
+from guestnet.decide.state import Key, Network, State
 from guestnet.spec.world import Guest, Nic
 
 
@@ -23,7 +22,6 @@ class Status:
 
     networks: tuple[tuple[str, ...], ...]
     guests: tuple[tuple[str, ...], ...]
-    forwards: tuple[tuple[str, ...], ...]
     drift: tuple[str, ...]
 
 
@@ -31,7 +29,6 @@ def make_status(plan: Plan, live: State) -> Status:
     return Status(
         networks=tuple(_networks(plan, live)),
         guests=tuple(row for guest in plan.world.guests for row in _guest(guest, plan.facts)),
-        forwards=tuple(row for guest in plan.world.guests for row in _forwards(guest, plan.facts, live)),
         drift=tuple(_drift(plan, live)),
     )
 
@@ -81,23 +78,6 @@ def _addresses(guest: Guest, nic: Nic, facts: Facts) -> tuple[str, str]:
         old = now.get(address, address) if address else None
         shown.append("-" if address is None else str(address) if old == address else f"{address} (it has {old})")
     return shown[0], shown[1]
-
-
-def _forwards(guest: Guest, facts: Facts, live: State) -> list[tuple[str, ...]]:
-    """A row a forward: active, waits (the guest is off), or missing (it should be in force and is not)."""
-    running = any(domain.name == guest.name and domain.running for domain in facts.domains)
-    table = live.get(Key("table", "guestnet"))
-    there = dict(table.elements) if isinstance(table, Table) else {}
-    ports = {(name, item.split(" : ")[0]) for name, items in there.items() for item in items}
-    rows: list[tuple[str, ...]] = []
-    wanted = [(name, item) for name, items in ruleset.elements(guest.forwards).items() for item in items]
-    missing = [(name, item) for name, item in wanted if (name, item.split(" : ")[0]) not in ports]
-    for state, pairs in (
-        ("active" if running else "waits", [pair for pair in wanted if not running or pair not in missing]),
-        ("missing", missing if running else []),
-    ):
-        rows += [(line.replace(" -> ", f" -> {guest.name}:", 1), state) for line in forward_lines(pairs)]
-    return rows
 
 
 def _drift(plan: Plan, live: State) -> list[str]:

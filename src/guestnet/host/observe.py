@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from guestnet.compile import dhcp, hookdata, loopback, netxml, unit
 from guestnet.compile import sysctl as sysctl_file
-from guestnet.decide.desired import APPLIED, HOOKS, MEMORY, localnet
-from guestnet.decide.state import Admit, File, Folder, Key, Network, Setting, State, Table, Thing, keys_of
+from guestnet.decide.desired import HOOKS, MEMORY, localnet
+from guestnet.decide.state import APPLIED, Admit, File, Folder, Key, Network, Setting, State, Table, Thing, keys_of
 from guestnet.host import files, firewall, netlink, proxies, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 

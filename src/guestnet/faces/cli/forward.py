@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from guestnet.faces.cli.options import Options
+from guestnet.faces.cli.options import Format, Options
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add, remove and list forwards.")
 
@@ -56,4 +56,30 @@ def remove(
     options: Options = context.obj
     done, _ = edit(options, lambda text: files.remove(text, options.file, guest, forward), yes, verb="forward remove")
     typer.echo(f"removed from {guest}: {files.shown(done.forward)}", err=True)
+    return 0
+
+
+@app.command("list")
+def list_(
+    context: typer.Context, guest: Annotated[str, typer.Argument(metavar="[GUEST]", help="only this one's")] = ""
+) -> int:
+    """List the forwards as applied last: where each listens and leads, whether it is in force, what it counted."""
+    import json
+
+    from guestnet.faces import forwards
+    from guestnet.host.run import need_root
+
+    options: Options = context.obj
+    need_root("forward list")
+    found = forwards.from_host()
+    if guest:
+        found = [one for one in found if one.row.guest == guest]
+    if options.format is Format.json:
+        lines = ",\n  ".join(json.dumps(forwards.data(one)) for one in found)  # indented whole they would be 72 MiB
+        typer.echo(f'{{"forwards": [\n  {lines}\n]}}')
+        return 0
+    if not found:
+        typer.echo(f"no forward{f' of {guest}' if guest else ''} is applied", err=True)
+        return 0
+    typer.echo("\n".join(forwards.aligned([forwards.head(), *map(forwards.cells, found)], right=2)))
     return 0

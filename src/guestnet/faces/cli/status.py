@@ -14,17 +14,24 @@ def status(context: typer.Context) -> int:
     """Show networks, guests with their addresses, forwards, and what differs from the file."""
     from guestnet.act.survey import look
     from guestnet.decide.status import make_status
+    from guestnet.faces import forwards
     from guestnet.faces.cli.online import host, wish
+    from guestnet.spec.models import Spec
+    from guestnet.spec.show import applied
 
     options: Options = context.obj
     wanted = wish(options)
     with host(options, "status") as libvirt:
         seen = look(wanted, libvirt)
     found = make_status(seen.plan, seen.live)
+    running = [domain.name for domain in seen.plan.facts.domains if domain.running]
+    listed = forwards.of(json.loads(applied(wanted.spec or Spec(), seen.plan.world)), running)
     if options.format is Format.json:
-        typer.echo(json.dumps({**dataclasses.asdict(found), "notices": list(seen.plan.notices)}, indent=2))
+        more = {"forwards": [forwards.data(one) for one in listed], "notices": list(seen.plan.notices)}
+        typer.echo(json.dumps({**dataclasses.asdict(found), **more}, indent=2))
         return 0
-    for title, rows in (("networks", found.networks), ("guests", found.guests), ("forwards", found.forwards)):
+    lines = tuple(map(forwards.line, listed))
+    for title, rows in (("networks", found.networks), ("guests", found.guests), ("forwards", lines)):
         _print(title, rows)
     _print("drift", [(line,) for line in found.drift] or [("none: the host is as the file says",)])
     for note in seen.plan.notices:
