@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from lab import Lab
+from lab.fake import Static
 from lab.host import GUESTNET
+from lab.namespace import Namespace
 from lab.process import wait_for
 from tests.live.conftest import FILE, MAC, apply, elements
 
@@ -30,7 +34,7 @@ guests:
     forwards:
       - 4023:22              # ssh
 
-  db: {network: lab}         # off
+  db: {network: lab, ipv4: 192.168.84.11}  # off
 """
 HOST = {4: "203.0.113.2", 6: "2001:db8:1::2"}
 
@@ -43,9 +47,30 @@ def lab() -> Iterator[Lab]:
         lab.host.libvirtd.restart()
         lab.host.define_guest("web1", "lab", "52:54:00:99:99:99").start()
         wait_for("the forwards", lambda: "4023" in elements(lab.host))
-        lab.host.fake_guest("web1", "virbr84", mac=MAC).wait_addresses()
+        fakes = {"web1": lab.host.fake_guest("web1", "virbr84", mac=MAC)}
+        fakes["db"] = lab.host.fake_guest("db", "virbr84", plug=Static("192.168.84.11/24", None, "192.168.84.1"))
+        for fake in fakes.values():
+            fake.wait_addresses(v6=fake.name != "db")
+            serve(fake, 9000)
+        serve(lab.host, 2222)  # the host's own service
         assert "Nothing to do" in apply(lab.host)
         yield lab
+
+
+SERVES = """
+import socketserver, sys
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(100):
+            self.request.sendall(data)
+socketserver.ThreadingTCPServer(("", int(sys.argv[1])), Echo).serve_forever()
+"""
+
+
+def serve(place: Namespace, port: int) -> None:
+    """A service that gives back what it gets, for as long as a connection lasts."""
+    place.popen(["/usr/bin/python3", "-c", SERVES, str(port)])
+    wait_for("the service", lambda: f":{port}" in place.run(["ss", "-ltn"]).stdout)
 
 
 @pytest.fixture(autouse=True)
@@ -88,10 +113,10 @@ def test_added_and_removed_at_once(lab: Lab) -> None:
 
 def test_from_and_a_guest_that_is_off(lab: Lab) -> None:
     assert "in force when db runs" in forward(lab, "add", "db", "6000", "--from", "203.0.113.9")
-    assert "db: {network: lab, forwards: [{ports: 6000, from: [203.0.113.9]}]} " in lab.host.read(FILE)
+    assert "ipv4: 192.168.84.11, forwards: [{ports: 6000, from: [203.0.113.9]}]} " in lab.host.read(FILE)
     assert "6000" not in elements(lab.host)
     forward(lab, "remove", "db", "6000")
-    assert "db: {network: lab, forwards: []} " in lab.host.read(FILE)
+    assert "ipv4: 192.168.84.11, forwards: []} " in lab.host.read(FILE)
 
 
 def test_list(lab: Lab) -> None:
@@ -131,6 +156,87 @@ def test_list(lab: Lab) -> None:
 def listing(lab: Lab) -> dict[tuple[str, str], Any]:
     data = json.loads(lab.host.guestnet("forward", "list", "--format", "json").stdout)
     return {(one["listen"][0], one["ports"]): one for one in data["forwards"]}
+
+
+KEEPS_SENDING = """
+import socket, sys, time
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+link = socket.socket(family, socket.SOCK_DGRAM)
+link.bind(("", 5555))
+link.settimeout(0.5)
+for number in range(60):
+    link.sendto(b"hello\\n", (sys.argv[1], int(sys.argv[2])))
+    start = time.monotonic()
+    try:
+        print(link.recv(200).decode().strip(), flush=True)
+    except OSError:
+        pass
+    time.sleep(max(0, start + 0.5 - time.monotonic()))
+"""
+
+
+@pytest.mark.parametrize("host", HOST.values())
+def test_a_udp_client_that_keeps_sending_reaches_the_guest(lab: Lab, host: str) -> None:
+    """Its packets belong to a connection that was tracked before the forward came."""
+    client = lab.inet.popen(["/usr/bin/python3", "-c", KEEPS_SENDING, host, "4500"])
+    other = lab.inet.popen(["/usr/bin/python3", "-c", KEEPS_SENDING.replace("5555", "5556"), host, "4501"])
+    tracked = ["conntrack", "-L", "-f", "ipv6" if ":" in host else "ipv4", "-p", "udp", "--orig-port-dst"]
+    wait_for("the clients", lambda: all(lab.host.run([*tracked, port]).stdout for port in ("4500", "4501")))
+    try:
+        forward(lab, "add", "web1", "4500:80/udp")
+        assert client.stdout is not None
+        start = time.monotonic()
+        assert client.stdout.readline().startswith("web1 udp 80 from ")
+        assert time.monotonic() - start < 1.5
+        assert "dport=4501" in lab.host.run([*tracked, "4501"]).stdout, "another port's entry stays"
+        forward(lab, "remove", "web1", "4500/udp")
+        assert "192.168.84.10" not in lab.host.run([*tracked, "4500"]).stdout
+    finally:
+        client.kill()
+        other.kill()
+
+
+CONNECTIONS = """
+import socket, sys
+links = [socket.create_connection((sys.argv[1], int(port)), timeout=2) for port in sys.argv[2:]]
+for line in sys.stdin:
+    found = []
+    for link in links:
+        try:
+            link.sendall(b"x")
+            found.append(str(len(link.recv(1))))
+        except OSError as error:
+            found.append(type(error).__name__)
+    print(*found, flush=True)
+"""
+
+
+def test_connections_by_a_removed_forward_are_cut_and_no_others(lab: Lab) -> None:
+    lab.host.define_guest("db", "lab", memory=16)
+    lab.host.virsh("start", "db", "--paused")
+    try:
+        for guest, port in (("web1", "4600"), ("web1", "4601"), ("db", "4602")):
+            forward(lab, "add", guest, f"{port}:9000")
+        argv = ["/usr/bin/python3", "-c", CONNECTIONS, HOST[4], "4600", "4601", "4602", "2222"]
+        client = lab.inet.popen(argv, stdin=subprocess.PIPE)
+        assert client.stdin is not None
+        assert client.stdout is not None
+
+        def again() -> str:
+            print(file=client.stdin, flush=True)
+            return str(client.stdout and client.stdout.readline()).strip()
+
+        assert again() == "1 1 1 1"
+        forward(lab, "add", "web1", "4603:9000")
+        assert again() == "1 1 1 1", "what comes cuts nothing"
+        forward(lab, "remove", "web1", "4600")
+        assert again() == "ConnectionResetError 1 1 1"
+        apply(lab.host, TEXT.replace("db: {network: lab,", "db: {network: lab, forwards: [4602:9000],"))
+        assert again().split()[1:] == ["ConnectionResetError", "1", "1"]
+        client.kill()
+    finally:
+        lab.host.virsh("destroy", "db")
+        lab.host.virsh("undefine", "db")
 
 
 def test_through_a_link(lab: Lab) -> None:
@@ -199,7 +305,7 @@ def test_a_failing_apply_leaves_file_and_host_as_they_were(lab: Lab) -> None:
     before = elements(lab.host)
     script = """
     if [ "$*" = "-f -" ]; then
-        given=$(cat); case "$given" in *"flush map"*) echo not today >&2; exit 1;; esac
+        given=$(cat); case "$given" in *4084*) echo not today >&2; exit 1;; esac
         printf "%s\\n" "$given" | exec /run/nft.real -f -
     fi
     exec /run/nft.real "$@"

@@ -6,6 +6,7 @@ Syntax of nft 1.0.2 and newer (nft(8)); closing braces stand on lines of their o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 Elements = Mapping[str, tuple[str, ...]]  # map or set name -> elements, as nft writes them, sorted
 
@@ -55,9 +56,9 @@ def replace_table(lines: Iterable[str]) -> str:
     return "\n".join([f"table {FAMILY_TABLE}", f"delete table {FAMILY_TABLE}", *body]) + "\n"
 
 
-def add_elements(elements: Elements) -> str:
+def add_elements(elements: Elements, verb: Literal["add", "delete"] = "add") -> str:
     return "".join(
-        f"add element {FAMILY_TABLE} {name} {{ {', '.join(items)} }}\n" for name, items in elements.items() if items
+        f"{verb} element {FAMILY_TABLE} {name} {{ {', '.join(items)} }}\n" for name, items in elements.items() if items
     )
 
 

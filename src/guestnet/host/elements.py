@@ -6,31 +6,23 @@ this takes 60 ms. Messages as in linux/netfilter/nf_tables.h; keys and data are 
 
 from __future__ import annotations
 
-import errno
-import socket
 import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from guestnet.decide.forwardlist import Element
+from guestnet.host.nfnetlink import DUMP_INTERRUPTED, HEAD, HEADERS, attribute, attributes, door, dump, padded
 from guestnet.words.problems import GuestnetError
 
-_TABLE = "guestnet"
-_NETLINK_NETFILTER = 12
+_TABLE = b"guestnet\0"
 _GET_ELEMENTS = 10 << 8 | 13  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM
-_REQUEST_DUMP = 0x301  # NLM_F_REQUEST, NLM_F_DUMP
-_DUMP_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR: it changed meanwhile
-_ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
 _INET = 1
 _IN_TABLE, _IN_SET, _ELEMENTS = 1, 2, 3  # NFTA_SET_ELEM_LIST_*
 _KEY, _DATA, _EXPRESSION, _KEY_END = 1, 2, 7, 10  # NFTA_SET_ELEM_*
 _VALUE = 1  # NFTA_DATA_VALUE
 _EXPRESSION_DATA, _BYTES, _PACKETS = 2, 1, 2  # NFTA_EXPR_DATA, NFTA_COUNTER_*
-_TYPE = 0x3FFF  # without the flags NLA_F_NESTED and NLA_F_NET_BYTEORDER
-_HEADERS = 20  # nlmsghdr and nfgenmsg
 _ROUNDS = 5
 
-_HEAD = struct.Struct("=HH")
 _COUNTER = struct.Struct(">Q")
 
 
@@ -65,14 +57,13 @@ def read(names: Iterable[str]) -> dict[str, dict[bytes, Element]]:
 
 def stream(name: str, *, exact: bool = True) -> Iterator[tuple[bytes, Element]]:
     """The elements of one map or set, nothing when it is not there. `exact`: not while it is being changed."""
-    body = struct.pack(">BBH", _INET, 0, 0) + _attribute(_IN_TABLE, _TABLE) + _attribute(_IN_SET, name)
+    body = attribute(_IN_TABLE, _TABLE) + attribute(_IN_SET, name.encode() + b"\0")
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as door:
-            door.send(struct.pack("=IHHII", 16 + len(body), _GET_ELEMENTS, _REQUEST_DUMP, 1, 0) + body)
-            for flags, message in _messages(door):
-                if exact and flags & _DUMP_INTERRUPTED:
+        with door() as link:
+            for flags, message in dump(link, _GET_ELEMENTS, _INET, body):
+                if exact and flags & DUMP_INTERRUPTED:
                     raise _ChangedError
-                for kind, start, end in _attributes(message, _HEADERS, len(message)):
+                for kind, start, end in attributes(message, HEADERS, len(message)):
                     if kind == _ELEMENTS:
                         yield from _elements(message[start:end])
     except FileNotFoundError:
@@ -81,58 +72,29 @@ def stream(name: str, *, exact: bool = True) -> Iterator[tuple[bytes, Element]]:
         raise GuestnetError(f"the firewall table can't be read: {error.strerror}", "run guestnet as root") from error
 
 
-def _messages(door: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """(flags, message) until the dump is done."""
-    while True:
-        packet = door.recv(1 << 17)
-        position = 0
-        while position < len(packet):
-            size, kind, flags = struct.unpack_from("=IHH", packet, position)
-            if kind == _DONE:
-                return
-            if kind == _ERROR:
-                code = -struct.unpack_from("=i", packet, position + 16)[0]
-                raise OSError(code, errno.errorcode.get(code, str(code)))
-            yield flags, packet[position : position + size]
-            position += size + 3 & ~3
-
-
 def _elements(block: bytes) -> Iterator[tuple[bytes, Element]]:
     position, layout = 0, None
     while position < len(block):
-        size = _HEAD.unpack_from(block, position)[0]
+        size = HEAD.unpack_from(block, position)[0]
         element = block[position : position + size]
         if layout is None or not element.startswith(layout.sign):
             layout = _layout(element)
         packets = _COUNTER.unpack_from(element, layout.packets)[0] if layout.packets else 0
         passed = _COUNTER.unpack_from(element, layout.bytes)[0] if layout.bytes else 0
         yield element[layout.key] + element[layout.key_end], Element(element[layout.data], packets, passed)
-        position += size + 3 & ~3
+        position += padded(size)
 
 
 def _layout(element: bytes) -> _Layout:
-    parts = {kind: (start, end) for kind, start, end in _attributes(element, 4, len(element))}
+    parts = {kind: (start, end) for kind, start, end in attributes(element, 4, len(element))}
     none = (0, 0)
     key, key_end, data = (_value(element, *parts.get(kind, none)) for kind in (_KEY, _KEY_END, _DATA))
     counters = {}
-    for kind, start, end in _attributes(element, *parts.get(_EXPRESSION, none)):
+    for kind, start, end in attributes(element, *parts.get(_EXPRESSION, none)):
         if kind == _EXPRESSION_DATA:
-            counters = {inner: begin for inner, begin, _ in _attributes(element, start, end)}
+            counters = {inner: begin for inner, begin, _ in attributes(element, start, end)}
     return _Layout(element[:12], key, key_end, data, counters.get(_PACKETS, 0), counters.get(_BYTES, 0))
 
 
 def _value(element: bytes, start: int, end: int) -> slice:
-    return next((slice(*where) for kind, *where in _attributes(element, start, end) if kind == _VALUE), slice(0))
-
-
-def _attributes(block: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(kind, where its value starts, where it ends)."""
-    while position < end:
-        size, kind = _HEAD.unpack_from(block, position)
-        yield kind & _TYPE, position + 4, position + size
-        position += size + 3 & ~3
-
-
-def _attribute(kind: int, text: str) -> bytes:
-    value = text.encode() + b"\0"
-    return _HEAD.pack(4 + len(value), kind) + value.ljust(len(value) + 3 & ~3, b"\0")
+    return next((slice(*where) for kind, *where in attributes(element, start, end) if kind == _VALUE), slice(0))

@@ -191,10 +191,10 @@ class Monitor:
         return self._program.communicate(timeout=10)[0].splitlines()
 
 
-def succeeds(*argv: str) -> bool:
+def succeeds(*argv: str, given: str | None = None) -> bool:
     """Whether the program says yes (exit code 0)."""
     try:
-        run(*argv)
+        run(*argv, given=given)
     except ProgramError:
         return False
     return True
