@@ -82,6 +82,10 @@ def test_the_hook_stands_alone() -> None:
     assert all(name.split(".")[0] in sys.stdlib_module_names for name in imports(PACKAGE / "faces" / "hook.py"))
 
 
+def test_what_the_hook_starts_stands_alone() -> None:
+    assert all(name in sys.stdlib_module_names for name in imports(PACKAGE / "faces" / "let_in.py"))
+
+
 def _modules(path: Path) -> Iterator[str]:
     """Files of ours that a module imports at its top; late imports inside functions can't make a cycle."""
     for node in ast.parse(path.read_text()).body:

@@ -196,6 +196,28 @@ def test_a_udp_client_that_keeps_sending_reaches_the_guest(lab: Lab, host: str) 
         other.kill()
 
 
+@pytest.mark.parametrize("host", HOST.values())
+def test_a_udp_client_that_keeps_sending_reaches_a_guest_that_starts(lab: Lab, host: str) -> None:
+    forward(lab, "add", "web1", "4500:80/udp")
+    lab.host.virsh("destroy", "web1")
+    client = lab.inet.popen(["/usr/bin/python3", "-c", KEEPS_SENDING, host, "4500"])
+    other = lab.inet.popen(["/usr/bin/python3", "-c", KEEPS_SENDING.replace("5555", "5556"), host, "4501"])
+    tracked = ["conntrack", "-L", "-f", "ipv6" if ":" in host else "ipv4", "-p", "udp", "--orig-port-dst"]
+    try:
+        wait_for("the clients", lambda: all(lab.host.run([*tracked, port]).stdout for port in ("4500", "4501")))
+        entry = lab.host.run([*tracked, "4501", "-o", "id"]).stdout.partition("id=")[2]
+        lab.host.virsh("start", "web1")
+        assert client.stdout is not None
+        start = time.monotonic()
+        assert client.stdout.readline().startswith("web1 udp 80 from ")
+        assert time.monotonic() - start < 1.5
+        assert lab.host.run([*tracked, "4501", "-o", "id"]).stdout.partition("id=")[2] == entry != ""
+        assert not lab.host.exists("/var/log/guestnet/hook.log")
+    finally:
+        client.kill()
+        other.kill()
+
+
 CONNECTIONS = """
 import socket, sys
 links = [socket.create_connection((sys.argv[1], int(port)), timeout=2) for port in sys.argv[2:]]

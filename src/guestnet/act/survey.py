@@ -60,7 +60,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     spec = wish.spec or Spec()
     world, remembered = resolve(spec, remembered, random=chance(), taken=taken, macs=_macs(spec, facts))
     facts = replace(facts, programs=listeners.programs({served.inode for served, _ in taken_over(world, facts)}))
-    desired, remembered = desired_state(world, facts, remembered, hook_text())
+    desired, remembered = desired_state(world, facts, remembered, hook_text(), hook_text("let_in.py"))
     if wish.spec is None:
         desired = {key: thing for key, thing in desired.items() if key.kind not in ("memory", "hook", "unit")}
     else:
@@ -106,9 +106,9 @@ def read_memory() -> Memory:
     return from_text(file.text, MEMORY) if isinstance(file, File) else Memory()
 
 
-def hook_text() -> str:
-    """The hook's program, as it is written into libvirt's hook folders."""
+def hook_text(name: str = "hook.py") -> str:
+    """The hook's program, as it is written into libvirt's hook folders; or what it starts."""
     try:
-        return resources.files("guestnet.faces").joinpath("hook.py").read_text()
+        return resources.files("guestnet.faces").joinpath(name).read_text()
     except OSError as error:
         raise GuestnetError(f"the hook's program is missing: {error}", "install guestnet again") from error

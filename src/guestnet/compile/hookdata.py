@@ -20,6 +20,7 @@ _ELEMENT = re.compile(r"(\S+ \. ){0,2}(tcp|udp) \. \d+(-\d+)? : \S+( \. \d+)?|\S
 FOLDER = "/var/lib/guestnet/compiled"
 TABLE_FILE = f"{FOLDER}/table.nft"
 BRIDGES = f"{FOLDER}/bridges"
+LET_IN = f"{FOLDER}/let_in.py"  # a program that the hook starts
 END = "end"  # the last line: a file without it was cut short
 GUESTS = f"{FOLDER}/guests"
 

@@ -49,11 +49,11 @@ def accept_ra(nic: str) -> str:
     return f"net/ipv6/conf/{nic}/accept_ra"
 
 
-def desired_state(world: World, facts: Facts, memory: Memory, hook: str) -> tuple[State, Memory]:
+def desired_state(world: World, facts: Facts, memory: Memory, hook: str, let_in: str = "") -> tuple[State, Memory]:
     """The state to have, and the memory that goes with it (it remembers the sysctls as they were before us).
 
-    `hook` is the hook's program text. The listing in `Table` is still source text: the host's nft knows its own normal
-    form, so `host.observe` brings both sides into it.
+    `hook` is the hook's program text, `let_in` that of what it starts. The listing in `Table` is still source text: the
+    host's nft knows its own normal form, so `host.observe` brings both sides into it.
     """
     wanted = settings(world, facts, memory)
     given_back = _given_back(wanted, facts, memory)
@@ -64,6 +64,7 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str) -> tupl
     if world.networks:
         table = ruleset.table(world)
         state |= _files(world, wanted, table)
+        state[Key("hookdata", hookdata.LET_IN)] = File(let_in)
         state[Key("table", "guestnet")] = Table(table, running_elements(world.guests, facts))
         for program in ("iptables", "ip6tables"):
             state[Key("admit", program)] = Admit()

@@ -54,7 +54,10 @@ NIC_PARTS = {"source": "network", "mac": "address", "target": "dev"}  # element 
 NOT_ASCII = 128
 LABEL_BYTES = 63  # of a DNS name (RFC 1035)
 
+LET_IN = f"{COMPILED}/let_in.py"
+
 children: set[int] = set()
+late: list[str] = []  # what was prepared for a guest with UDP forwards that has started
 
 
 class HookError(Exception):
@@ -92,6 +95,9 @@ def guest(name: str, operation: str) -> None:
         with_lock({name: True}, lambda: ensure({name: True}))
     elif operation in ("started", "reconnect"):
         with_lock({name: True}, lambda: came(name, operation))
+        for file in late if os.path.exists(LET_IN) else ():
+            # Nobody waits for it, and it has no lock. It is no part of this file, which each start reads and compiles.
+            spawn([sys.executable, "-ISEXutf8", LET_IN, file], quiet=True)
     elif operation == "stopped":
         with_lock({name: False}, lambda: went(name))
     elif operation == "release":
@@ -103,10 +109,13 @@ def came(name: str, operation: str) -> None:
     """The guest runs: its forwards are put in force."""
     if operation == "reconnect":
         ensure({name: True})
-    text = add(elements(name))
+    found = elements(name)
+    text = add(found)
     if text and not nft(text):
         log(f"{name}: its forwards did not fit the table; all are put in anew")
         rebuild({name: True})
+    if operation == "started" and ("udp . " in text or " whole" in text):
+        late.append(f"{COMPILED}/guests/{encoded(name)}")
 
 
 def went(name: str) -> None:

@@ -32,7 +32,7 @@ def observe(libvirt: Libvirt, desired: State) -> State:
     for folder in files.folders(dhcp.FOLDERS):
         live[Key("folder", folder)] = Folder(files.mode(folder))
         _add_files(live, "reservation", files.names(folder))
-    others = [hookdata.TABLE_FILE, hookdata.BRIDGES, f"{hookdata.FOLDER}/{loopback.LOCALNETS}"]
+    others = [hookdata.TABLE_FILE, hookdata.LET_IN, hookdata.BRIDGES, f"{hookdata.FOLDER}/{loopback.LOCALNETS}"]
     _add_files(live, "hookdata", [*others, *files.names(hookdata.GUESTS)])
     live |= observe_standing()
     listing = firewall.listing()
