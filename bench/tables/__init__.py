@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from bench.table import Effort, Table
 from bench.tables import connections, hook, size, throughput
+from bench.tables import list as forward_list
 
 TABLES: dict[str, Callable[[Effort], Table]] = {
     "hook": hook.measure,
     "connections": connections.measure,
     "throughput": throughput.measure,
     "size": size.measure,
+    "list": forward_list.measure,
 }

@@ -125,6 +125,14 @@ def test_a_road_that_leads_nowhere_does_not_look_fast() -> None:
 
 
 @pytest.mark.lab
+def test_the_list_table() -> None:
+    table = TABLES["list"](Effort(sizes=(), others=(200,), rounds=1, blocks=1))
+    assert [row.key for row in table.rows] == [{"forwards": 200, "guests": 10}]
+    assert [goal.met for goal in table.goals][1:] == [True]
+    assert "forwards 200" in table.text()
+
+
+@pytest.mark.lab
 @pytest.mark.parametrize(
     ("before", "said"),
     [
@@ -149,4 +157,4 @@ def test_a_table_that_is_not_there_is_refused(repo: Path) -> None:
         [sys.executable, "-m", "bench", "nothing"], cwd=repo, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "there is no table nothing; there are: hook" in done.stderr
+    assert "there is no table nothing; there are: hook, list" in done.stderr

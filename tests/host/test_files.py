@@ -9,7 +9,7 @@ import pytest
 
 from guestnet.decide.state import File
 from guestnet.host import files
-from guestnet.words.problems import GuestnetError
+from guestnet.words.problems import ConflictError, GuestnetError
 
 
 def test_written_whole_with_its_mode_whatever_the_umask(tmp_path: Path) -> None:
@@ -22,6 +22,18 @@ def test_written_whole_with_its_mode_whatever_the_umask(tmp_path: Path) -> None:
     assert files.read(str(path)) == File("text\n", 0o644)
     assert [folder.stat().st_mode & 0o777 for folder in (tmp_path / "a", tmp_path / "a" / "b")] == [0o755] * 2
     assert [entry.name for entry in path.parent.iterdir()] == ["file"], "no temporary is left"
+
+
+def test_over_somebody_elses_text(tmp_path: Path) -> None:
+    """Only as long as it is what was read."""
+    path = tmp_path / "file"
+    path.write_text("theirs\n")
+    files.write(str(path), File("edited\n", 0o600), over="theirs\n")
+    assert files.read(str(path)) == File("edited\n", 0o600)
+    with pytest.raises(ConflictError, match="was changed meanwhile by somebody else"):
+        files.write(str(path), File("mine\n"), over="theirs\n")
+    assert path.read_text() == "edited\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_failed_write_leaves_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
