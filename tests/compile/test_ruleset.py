@@ -1,0 +1,56 @@
+"""Rules follow the kinds of forwards, not their number; and none asks what this file's world does not have."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from guestnet.compile import ruleset
+from guestnet.spec import load
+from guestnet.spec.memory import Memory
+from guestnet.spec.resolve import Taken, resolve
+
+FILE = """
+networks:
+  lab: {{mode: nat, bridge: vlab, ipv4: 10.84.0.1/24, ipv6: "fd84::1/64"}}
+guests:
+  one: {{network: lab, forwards: [{forwards}]}}
+"""
+
+
+def table(forwards: str) -> str:
+    spec = load.load_spec(FILE.format(forwards=forwards), "test.yaml")
+    return ruleset.table(resolve(spec, Memory(), random=random.Random(7), taken=Taken(), macs={})[0])  # noqa: S311  not a secret
+
+
+def rules(text: str) -> str:
+    return text[text.index("\tchain ") :]
+
+
+def test_without_forwards_nothing_is_translated() -> None:
+    assert "nat hook" not in table("")
+    assert "ct mark" not in table("")
+
+
+def test_their_number_changes_no_rule() -> None:
+    assert table("4000:22") == table("4000:22, 5000-5100:6000-6100")
+
+
+@pytest.mark.parametrize(
+    ("forward", "asked"),
+    [
+        ("4000:22", {"any4", "any6"}),
+        ("203.0.113.2:4000:22", {"on4"}),
+        ("up0:4000:22", {"nic4", "nic6"}),
+        ("9000-9999", {"any_range4", "any_range6"}),
+        ("{ports: 4000, from: 198.51.100.0/24}", {"any_from4"}),
+        ("{ports: 4000, loopback: true}", {"any4", "any6", "loop4"}),
+        ("203.0.113.7/all", {"whole4", "source4"}),
+    ],
+)
+def test_a_kind_of_forward_is_asked_for_once_there_is_one(forward: str, asked: set[str]) -> None:
+    found = set(re.findall(r"@(\w+)", rules(table(forward))))
+    assert found & ruleset.MAPS.keys() == asked
+    assert ("martians" in table(forward)) is ("loop4" in asked)
