@@ -127,7 +127,11 @@ def test_a_road_that_leads_nowhere_does_not_look_fast() -> None:
 @pytest.mark.lab
 def test_the_list_table() -> None:
     table = TABLES["list"](Effort(sizes=(), others=(200,), rounds=1, blocks=1))
-    assert [row.key for row in table.rows] == [{"forwards": 200, "guests": 10}]
+    (grid,) = table.grids
+    assert [(row["forwards"], row["guests"], row["form"]) for row in grid.rows] == [
+        (200, 10, "table"),
+        (200, 10, "json"),
+    ]
     assert [goal.met for goal in table.goals][1:] == [True]
     assert "forwards 200" in table.text()
 

@@ -8,7 +8,7 @@ import contextlib
 import socket
 from collections.abc import Iterable, Iterator
 
-from guestnet.compile.ruleset import MARK
+from guestnet.compile.chains import MARK
 from guestnet.decide.stale import Flow
 from guestnet.host.nfnetlink import HEADERS, attribute, attributes, door, dump, request
 from guestnet.words.problems import GuestnetError
