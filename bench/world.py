@@ -9,7 +9,8 @@ import random
 from pathlib import Path
 
 from guestnet.compile import dhcp, hookdata, nft, ruleset
-from guestnet.decide.desired import HOOKS
+from guestnet.decide import admit
+from guestnet.decide.desired import ADMIT_FILE, HOOKS
 from guestnet.faces import hook as product_hook
 from guestnet.spec import load
 from guestnet.spec.memory import Memory
@@ -63,6 +64,7 @@ def install(host: Host, world: World, hook: str | None = None) -> None:
     host.shell(f"rm -rf {hookdata.FOLDER} {folders}; mkdir -p {folders}")
     host.write(HOOK, hook or Path(product_hook.__file__).read_text(), mode=0o755)
     host.write(hookdata.TABLE_FILE, ruleset.table(world))
+    host.write(ADMIT_FILE, admit.hook_file(world, Memory()))
     for guest in world.guests:
         host.write(f"{hookdata.GUESTS}/{dhcp.file_name(guest.name)}", hookdata.guest_file(guest))
     host.run(["nft", "-f", hookdata.TABLE_FILE])

@@ -54,7 +54,7 @@ class Libvirtd:
         self.start()
 
     def answers(self) -> bool:
-        return self._host.run(["virsh", "-c", "qemu:///system", "version"], check=False).returncode == 0
+        return self._host.run(["virsh", "-c", "qemu:///system", "uri"], check=False).returncode == 0
 
     def _end(self, number: signal.Signals) -> None:
         pid = self.pid

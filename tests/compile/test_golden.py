@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from guestnet.compile import dhcp, hookdata, nft, ruleset, sysctl
-from guestnet.decide.desired import settings
+from guestnet.compile import admit, dhcp, hookdata, nft, ruleset, sysctl
+from guestnet.decide.desired import ADMIT_FILE, settings
 from guestnet.decide.facts import Facts, Uplink
 from guestnet.faces.texts import dhcp_text, nft_text, xml_text
 from guestnet.host import lock
@@ -106,6 +106,8 @@ def test_the_hook_knows_what_the_product_knows() -> None:
     assert hook.HOSTS == dhcp.FOLDERS
     assert (hook.COMPILED, hook.VERSION) == (hookdata.FOLDER, hookdata.VERSION)
     assert hook.TABLE == nft.FAMILY_TABLE
+    assert f" {admit.COMMENT} # handle " == hook.COMMENT
+    assert f"{hook.COMPILED}/admit" == ADMIT_FILE
     assert str(lock.FOLDER / lock.NAMES[1]) == hook.LOCK
 
 

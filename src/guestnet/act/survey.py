@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 
 from guestnet.compile import dhcp
+from guestnet.decide.admit import remembered as admitting
 from guestnet.decide.desired import MEMORY, desired_state
 from guestnet.decide.facts import Facts
 from guestnet.decide.notices import taken_over
@@ -30,6 +31,7 @@ class Wish:
     """What the host shall become: the file's spec; or, without one, a host with nothing of guestnet on it."""
 
     spec: Spec | None
+    admit: bool | None = None  # rules of ours in foreign chains that drop: yes, no more, or as it was said before
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     taken = Taken(tuple(subnets), (facts.links - mine) | foreign, facts.own)
     spec = wish.spec or Spec()
     world, remembered = resolve(spec, remembered, random=chance(), taken=taken, macs=_macs(spec, facts))
+    remembered = admitting(remembered, facts, wish.admit)
     facts = replace(facts, programs=listeners.programs({served.inode for served, _ in taken_over(world, facts)}))
     desired, remembered = desired_state(world, facts, remembered, hook_text(), hook_text("let_in.py"))
     if wish.spec is None:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 from guestnet.compile import bridge, dhcp, hookdata, loopback, netxml, ruleset, sysctl, unit
+from guestnet.decide import admit
 from guestnet.decide.facts import Facts
-from guestnet.decide.state import Admit, Bridge, File, Folder, Key, Network, Proxy, Setting, State, Table, Thing, Unit
+from guestnet.decide.state import Bridge, File, Folder, Key, Network, Proxy, Setting, State, Table, Thing, Unit
 from guestnet.spec.memory import Memory, to_text
 from guestnet.spec.world import Forward, Guest, World
 
 MEMORY = "/var/lib/guestnet/memory.json"
+ADMIT_FILE = f"{hookdata.FOLDER}/admit"
 HOOKS = ("/etc/libvirt/hooks/qemu.d/50-guestnet", "/etc/libvirt/hooks/network.d/50-guestnet")
 FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 
@@ -66,8 +68,8 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str, let_in:
         state |= _files(world, wanted, table)
         state[Key("hookdata", hookdata.LET_IN)] = File(let_in)
         state[Key("table", "guestnet")] = Table(table, running_elements(world.guests, facts))
-        for program in ("iptables", "ip6tables"):
-            state[Key("admit", program)] = Admit()
+        state |= admit.admits(world, facts, memory)
+        state[Key("hookdata", ADMIT_FILE)] = File(admit.hook_file(world, memory))
     state |= _loopback(world, facts)
     for lan in world.lans:
         xml = netxml.canonical(netxml.lan_xml(lan))

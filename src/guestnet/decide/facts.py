@@ -129,6 +129,19 @@ class Pci:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """A base chain of nftables. priority: lower is asked first; 0 is where most filter."""
+
+    family: str
+    table: str
+    name: str
+    type: str
+    hook: str
+    priority: int = 0
+    policy: str = "accept"
+
+
+@dataclass(frozen=True)
 class Facts:
     hostname: str
     libvirt: str  # version, such as 9.0.0
@@ -146,6 +159,7 @@ class Facts:
     addresses: tuple[tuple[str, IPv4Interface | IPv6Interface], ...] = ()
     own: frozenset[str] = frozenset()  # networks of ours that libvirt has
     settings: dict[str, str] = field(default_factory=dict)  # sysctl key with slashes -> value now
+    chains: tuple[Chain, ...] = ()  # base chains of nftables, iptables' own too
     foreign_table: bool = False  # a table inet guestnet without our mark
     libvirt_rules: bool = True  # libvirt's own firewall rules are there, or no network of ours runs
     listening: tuple[Listener, ...] = ()  # of the host's own processes

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 from guestnet.compile import netxml
+from guestnet.decide import admit
 from guestnet.decide.conflicts import conflicts
 from guestnet.decide.facts import Facts
 from guestnet.decide.flips import Flip, flips
@@ -37,8 +38,9 @@ class Plan:
 def make_plan(world: World, facts: Facts, live: State, desired: State, before: World | None = None) -> Plan:
     """`before`: what the file said when it was applied last; None when nobody knows."""
     changes = compare(live, desired)
+    said = (*notices(world, facts), *admit.notes(world, facts, desired))
     flipped = () if before is None else flips(before, world, facts)
-    return Plan(world, facts, changes, conflicts(world, facts, live, changes), notices(world, facts), flipped)
+    return Plan(world, facts, changes, conflicts(world, facts, live, changes), said, flipped)
 
 
 def cut_off(change: Change, facts: Facts) -> tuple[str, ...]:

@@ -61,7 +61,11 @@ class Network:
 
 @dataclass(frozen=True)
 class Admit:
-    """Our admit rule in a foreign chain, by the program that owns the chain: iptables or ip6tables."""
+    """Our rules on top of a foreign chain, by the program that owns its FORWARD (iptables, ip6tables: `rules` is empty,
+    it is always the same one), or by an nft chain's name (`inet filter forward`). `top`: no other rule is above."""
+
+    rules: tuple[str, ...] = ()
+    top: bool = True
 
 
 @dataclass(frozen=True)

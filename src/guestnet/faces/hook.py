@@ -16,6 +16,7 @@ It stands alone: standard library only, and few modules of it, because each gues
 never calls libvirt, which would wait for the hook for ever. All it needs was prepared by `guestnet apply`:
 
     /var/lib/guestnet/compiled/table.nft       the firewall table, with no forward in it
+    /var/lib/guestnet/compiled/admit           rules of ours on top of nft chains of others (guestnet.compile.admit)
     /var/lib/guestnet/compiled/guests/NAME     a guest's NICs and forwards (format: guestnet.compile.hookdata)
 
 Who runs is read from /run/libvirt/qemu/NAME.xml, which is there while a guest runs.
@@ -46,6 +47,8 @@ MAPS = (
 TABLE = "inet guestnet"
 ADMIT = ("-m", "conntrack", "--ctstate", "DNAT", "-m", "connmark", "--mark", "0x2000/0x2000", "-j", "ACCEPT")
 PROGRAMS = ("iptables", "ip6tables")
+CHAINS = ["nft", "list", "chains"]
+COMMENT = ' comment "guestnet" # handle '  # after each rule of ours in a chain of others, in nft's listing
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 RULES = "rules"  # the operation that is not libvirt's but guestnet.service's
 SECONDS = 10  # a guest's start waits no longer than this
@@ -131,13 +134,14 @@ def ensure(sure: dict[str, bool]) -> None:
     if os.access(f"{COMPILED}/table.nft", os.R_OK):
         # Not `list chain inet guestnet forward`: for that nft 1.0.6 reads every element of the table, 130 ms with
         # 20,000 of them. All three are asked at once.
-        asked = [ask(["nft", "list", "chains", "inet"]), *ask_admitted()]
+        asked = [ask(CHAINS), *ask_admitted()]
         chains, *admitted = [hear(one) for one in asked]
         ours = chains.partition("table inet guestnet {")[2].partition("\n}")[0]
         if "\tchain forward {" not in ours:
             log("the table inet guestnet is missing; it is put back")
             rebuild(sure)
         admit(admitted)
+        admit_chains(chains)
     else:
         complain()
 
@@ -148,7 +152,9 @@ def rules() -> None:
     bridges()
     if os.access(f"{COMPILED}/table.nft", os.R_OK):
         passed_over = rebuild({})
-        admit([hear(one) for one in ask_admitted()])
+        chains, *admitted = [hear(one) for one in (ask(CHAINS), *ask_admitted())]
+        admit(admitted)
+        admit_chains(chains)
         if passed_over:
             raise HookError(f"the forwards of {', '.join(passed_over)} are not in force; run guestnet apply")
     else:
@@ -241,6 +247,34 @@ def admit(firsts: list[str]) -> None:
             wait(spawn([program, "-w", "5", "-D", "FORWARD", *ADMIT], quiet=True))
             if wait(spawn([program, "-w", "5", "-I", "FORWARD", "1", *ADMIT])):
                 raise HookError(f"{program} did not take the admit rule")
+
+
+def admit_chains(chains: str) -> None:
+    """Our rules on top of nft chains of others that are there: libvirt's nftables backend, and what `apply --admit` was
+    for. Most hosts have none, and start no further program here."""
+    try:
+        with open(f"{COMPILED}/admit") as source:
+            lines = [line.rstrip("\n").partition("\t") for line in source]
+    except FileNotFoundError:  # an apply before this version
+        return
+    wanted: dict[str, list[str]] = {}
+    for name, _, rule in lines:
+        table, _, chain = name.rpartition(" ")
+        if f"\tchain {chain} {{" in chains.partition(f"table {table} {{\n")[2].partition("\n}")[0]:
+            wanted.setdefault(name, []).append(rule)
+    asked = {name: ask(["nft", "-a", "list", "chain", *name.split(" ")]) for name in wanted}
+    for name, new in wanted.items():
+        # Table and chain have handles, too.
+        there = [line for line in hear(asked[name]).split("\n") if " # handle " in line]
+        there = [line for line in there if not line.startswith(("table ", "\tchain "))]
+        ours = [COMMENT in line for line in there]
+        if ours != [True] * len(new) + [False] * (len(there) - len(new)):
+            text = "".join(
+                f"delete rule {name} handle {line.rpartition(' ')[2]}\n" for line in there if COMMENT in line
+            )
+            text += "".join(f"insert rule {name} {rule}\n" for rule in reversed(new))
+            if not nft(text, quiet=False):
+                raise HookError(f"nft did not take the admit rules of {name}")
 
 
 def reserve(name: str) -> None:

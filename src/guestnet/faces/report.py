@@ -34,7 +34,9 @@ def print_plan(plan: Plan, *, pending: bool) -> None:
             console.print(f"  {line:<{_IMPACT_COLUMN}}  {note}".rstrip(), style=_LOOKS.get(line[0], ""))
     _print_flips(plan, console)
     for note in plan.notices:
-        console.print(f"\n{textwrap.fill(f'note: {note}', _WIDTH, subsequent_indent='      ')}")
+        said, *commands = note.split("\n")  # to paste, so each in one line
+        filled = textwrap.fill(f"note: {said}", _WIDTH, subsequent_indent="      ", break_on_hyphens=False)
+        console.print("\n" + "\n".join([filled, *(f"      {command}" for command in commands)]))
     for problem in plan.problems:
         console.print(f"\nproblem: {problem}", style="red")
     console.print()

@@ -9,7 +9,7 @@ from pathlib import Path
 from guestnet.compile import netxml
 from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp
 from guestnet.decide.facts import Facts
-from guestnet.host import firewall, listeners, netlink, pci, session, sysctl, systemd
+from guestnet.host import chains, firewall, listeners, netlink, pci, session, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.memory import Memory
 
@@ -49,6 +49,7 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         addresses=addresses,
         own=frozenset(ours),
         settings={key: value for key, value in values.items() if value is not None},
+        chains=chains.read(),
         foreign_table=firewall.foreign(firewall.listing()),
         libvirt_rules=not any(network.running and netxml.own_bridge(network.running) for network in ours.values())
         or firewall.libvirt_rules(),

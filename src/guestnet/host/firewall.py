@@ -20,6 +20,7 @@ from guestnet.words.problems import GuestnetError
 _FEW = (
     64  # elements to delete one by one: each costs up to 0.1 ms, of an interval map far more (facts: 755 ms of 10,000)
 )
+PROGRAMS = ("iptables", "ip6tables")
 Elements = tuple[tuple[str, tuple[str, ...]], ...]
 
 

@@ -6,14 +6,18 @@ from dataclasses import replace
 
 from guestnet.compile import dhcp, hookdata, loopback, netxml, unit
 from guestnet.compile import sysctl as sysctl_file
-from guestnet.decide.desired import HOOKS, MEMORY, localnet
+from guestnet.decide.desired import ADMIT_FILE, HOOKS, MEMORY, localnet
 from guestnet.decide.state import APPLIED, Admit, File, Folder, Key, Network, Setting, State, Table, Thing, keys_of
-from guestnet.host import files, firewall, netlink, proxies, sysctl, systemd
+from guestnet.host import chains, files, firewall, netlink, proxies, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 
 
 def normal_form(desired: State) -> State:
-    """The desired state with its firewall table as this host's nft prints it, so that both sides can be compared."""
+    """The desired state with what is ours in the firewall as this host's nft prints it, so that both sides can be
+    compared."""
+    rules = {key.name: thing.rules for key, thing in desired.items() if isinstance(thing, Admit) and thing.rules}
+    printed = chains.normal(rules) if rules else {}
+    desired = {key: printed.get(key.name, thing) if key.kind == "admit" else thing for key, thing in desired.items()}
     return {
         key: replace(thing, listing=firewall.normal(thing.listing)) if isinstance(thing, Table) else thing
         for key, thing in desired.items()
@@ -32,7 +36,8 @@ def observe(libvirt: Libvirt, desired: State) -> State:
     for folder in files.folders(dhcp.FOLDERS):
         live[Key("folder", folder)] = Folder(files.mode(folder))
         _add_files(live, "reservation", files.names(folder))
-    others = [hookdata.TABLE_FILE, hookdata.LET_IN, hookdata.BRIDGES, f"{hookdata.FOLDER}/{loopback.LOCALNETS}"]
+    others = [hookdata.TABLE_FILE, hookdata.LET_IN, hookdata.BRIDGES, ADMIT_FILE]
+    others.append(f"{hookdata.FOLDER}/{loopback.LOCALNETS}")
     _add_files(live, "hookdata", [*others, *files.names(hookdata.GUESTS)])
     live |= observe_standing()
     listing = firewall.listing()
@@ -45,9 +50,8 @@ def observe(libvirt: Libvirt, desired: State) -> State:
     for path in [localnet(bridge) for bridge in map(netxml.own_bridge, running) if bridge]:
         if sysctl.read(path) == "1":
             live[Key("localnet", path)] = Setting("1")
-    for program in ("iptables", "ip6tables"):
-        if firewall.admitted(program):
-            live[Key("admit", program)] = Admit()
+    live |= {Key("admit", program): Admit() for program in ("iptables", "ip6tables") if firewall.admitted(program)}
+    live |= {Key("admit", name): found for name, found in chains.admitted().items()}
     return live
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guestnet.decide.state import Bridge, Change, File, Folder, Link, Network, Proxy, Setting, Table, Thing, Unit
-from guestnet.host import bridge, dnsmasq, files, firewall, proxies, sysctl, systemd
+from guestnet.decide.state import Admit, Bridge, Change, File, Folder, Link, Network, Proxy, Setting, Table, Thing, Unit
+from guestnet.host import bridge, chains, dnsmasq, files, firewall, proxies, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import rules_lock
 
@@ -54,6 +54,9 @@ def put_locally(change: Change) -> None:
 
 def _put_rules(kind: str, name: str, before: Thing | None, after: Thing | None) -> None:
     if kind == "admit":
-        firewall.put_admit(name, after is not None)
+        if name in firewall.PROGRAMS:
+            firewall.put_admit(name, after is not None)
+        else:
+            chains.put(name, after if isinstance(after, Admit) else None)
     else:
         firewall.put_table(before if isinstance(before, Table) else None, after if isinstance(after, Table) else None)

@@ -39,12 +39,14 @@ class GuestMemory:
 
 @dataclass(frozen=True)
 class Memory:
-    """`ula`: the host's /48. `guests` by (network, guest). `sysctls`: what each was before guestnet changed it."""
+    """`ula`: the host's /48. `guests` by (network, guest). `sysctls`: what each was before guestnet changed it.
+    `admitted`: chains of others that `apply --admit` was for, as `inet filter forward`, with the hook of each."""
 
     ula: IPv6Network | None = None
     networks: Mapping[str, NetworkMemory] = field(default_factory=dict)
     guests: Mapping[tuple[str, str], GuestMemory] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    admitted: Mapping[str, str] = field(default_factory=dict)
 
 
 def to_text(memory: Memory) -> str:
@@ -58,6 +60,7 @@ def to_text(memory: Memory) -> str:
         "networks": {name: _texts(known) for name, known in memory.networks.items()},
         "guests": guests,
         "sysctls": dict(memory.sysctls),
+        **({"admitted": dict(memory.admitted)} if memory.admitted else {}),
     }
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
@@ -90,6 +93,7 @@ def _memory(document: dict[str, Any]) -> Memory:
         networks={name: _network(known) for name, known in document["networks"].items()},
         guests=guests,
         sysctls={key: str(value) for key, value in document["sysctls"].items()},
+        admitted={name: str(hook) for name, hook in document.get("admitted", {}).items()},
     )
 
 

@@ -1,0 +1,94 @@
+"""Rules of ours in nft chains of others that would drop our packets otherwise. Text, pure.
+
+An accept ends only the base chain that it stands in, so each chain that drops needs its own. Their number is fixed: it
+does not grow with forwards or guests. Ours are told by their comment, and stand on top.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from guestnet.compile import nft, ruleset
+from guestnet.spec.world import Network
+
+COMMENT = 'comment "guestnet"'
+_NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)  # as nft takes it without quotes
+
+
+class Place(NamedTuple):
+    """A chain of others."""
+
+    family: str
+    table: str
+    chain: str
+
+    @property
+    def name(self) -> str:
+        """`inet filter forward`, as nft's commands have it."""
+        return " ".join(self)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nft takes its name as it is."""
+        return all(_NAME.fullmatch(part) for part in (self.table, self.chain))
+
+
+# libvirt's nftables backend (>= 10.4) rejects new inbound connections in chains that are jumped to from these. Its own
+# rules let guests out.
+LIBVIRT = tuple(Place(family, "libvirt_network", "forward") for family in ("ip", "ip6"))
+_SERVICES = "{ 53, 67, 547 }"  # DNS, DHCP
+_NEIGHBOURS = "nd-neighbor-solicit, nd-neighbor-advert"
+_MLD = "mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report"
+
+
+def place(name: str) -> Place | None:
+    """From `Place.name`; None when it is none."""
+    words = name.split(" ")
+    found = Place(*words) if len(words) == 3 else None  # noqa: PLR2004  family, table, chain
+    return found if found and found.sound else None
+
+
+def translated() -> str:
+    """Admits the connections that we translate, both ways. It asks for both, as iptables' rule does."""
+    return f"ct status dnat ct mark and {ruleset.MARK:#x} == {ruleset.MARK:#x} accept {COMMENT}"
+
+
+def rules(family: str, hook: str, networks: Iterable[Network]) -> tuple[str, ...]:
+    """For a chain of policy drop at the hook forward, input or output; from the top on. Families: ip, ip6, inet.
+
+    What guests may reach is not decided here: drops of our own table always work.
+    """
+    ours = [(nft.quoted(network.bridge), bool(network.open)) for network in networks]
+    bridges = f"{{ {', '.join(bridge for bridge, _ in ours)} }}"
+    reachable = ", ".join(bridge for bridge, is_open in ours if is_open)
+    found = {
+        "forward": [
+            translated(),
+            f"iifname {bridges} accept {COMMENT}",
+            f"oifname {bridges} ct state established,related accept {COMMENT}",
+            # New ones from outside, where the file says inbound: open; our own table rejects the other family's.
+            *([f"oifname {{ {reachable} }} accept {COMMENT}"] if reachable else []),
+        ],
+        "input": [
+            f"iifname {bridges} meta l4proto {{ tcp, udp }} th dport {_SERVICES} accept {COMMENT}",
+            f"iifname {bridges} icmpv6 type {{ nd-router-solicit, {_NEIGHBOURS}, {_MLD} }} accept {COMMENT}",
+        ],
+        # An answer to a client that has no address yet belongs to no connection.
+        "output": [
+            f"oifname {bridges} meta l4proto {{ tcp, udp }} th sport {_SERVICES} accept {COMMENT}",
+            f"oifname {bridges} icmpv6 type {{ nd-router-advert, {_NEIGHBOURS}, {_MLD} }} accept {COMMENT}",
+        ],
+    }[hook]
+    return tuple(rule for rule in found if family != "ip" or "icmpv6" not in rule)
+
+
+def commands(where: Place, wanted: Iterable[str]) -> list[str]:
+    """What puts rules on top of a chain, in the order to say it."""
+    return [f"insert rule {where.name} {rule}" for rule in reversed(tuple(wanted))]
+
+
+def hook_file(found: Mapping[Place, tuple[str, ...]]) -> str:
+    """What the hook restores where the chain is there: a line a rule, with the chain's name and a tab before it."""
+    return "".join(f"{where.name}\t{rule}\n" for where, those in found.items() for rule in those)

@@ -1,0 +1,82 @@
+"""Which chains of others are told, and get rules of ours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from guestnet.compile import admit
+from guestnet.decide.admit import admits, dropping, hook_file, notes, remembered
+from guestnet.decide.desired import desired_state
+from guestnet.decide.facts import Chain, Facts
+from guestnet.decide.state import Admit, Key
+from guestnet.spec.memory import Memory, from_text, to_text
+from tests.compile.test_golden import GOLDEN, made
+
+WORLD, _ = made(GOLDEN / "040-forwards", Memory())
+THEIRS = Chain("inet", "theirs", "forward", "filter", "forward", 5, "drop")
+FACTS = Facts(hostname="kvm1", libvirt="9.0.0", chains=(THEIRS,))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"policy": "accept"},
+        {"type": "nat"},
+        {"hook": "prerouting"},
+        {"family": "bridge"},
+        {"family": "ip", "table": "filter", "name": "FORWARD"},  # iptables-nft
+        {"table": "guestnet"},
+        {"table": "firewalld"},
+        {"table": "firewalld_policy_drop"},
+        {"name": "odd name"},
+    ],
+)
+def test_what_is_none_of_them(change: dict[str, str]) -> None:
+    other = replace(THEIRS, **change)  # type: ignore[arg-type]
+    assert dropping(replace(FACTS, chains=(THEIRS, other))) == (THEIRS,)
+
+
+def test_only_when_agreed_to_and_remembered() -> None:
+    assert list(admits(WORLD, FACTS, Memory())) == [Key("admit", "iptables"), Key("admit", "ip6tables")]
+    agreed = remembered(Memory(), FACTS, wanted=True)
+    assert agreed.admitted == {"inet theirs forward": "forward"}
+    assert remembered(agreed, FACTS, wanted=None) == agreed
+    assert remembered(agreed, FACTS, wanted=False) == Memory()
+    assert from_text(to_text(agreed)) == agreed
+    there = admits(WORLD, FACTS, agreed)[Key("admit", "inet theirs forward")]
+    assert there == Admit(admit.rules("inet", "forward", WORLD.networks))
+    assert Key("admit", "inet theirs forward") not in admits(WORLD, replace(FACTS, chains=()), agreed)
+    assert "inet theirs forward\t" in hook_file(WORLD, agreed)
+
+
+def test_a_memory_of_others_makes_no_command() -> None:
+    odd = Memory(admitted={"inet theirs forward; flush ruleset": "forward", "inet x y": "odd", "": "forward"})
+    assert hook_file(WORLD, odd) == hook_file(WORLD, Memory())
+
+
+def test_libvirts_own_table_needs_no_agreement() -> None:
+    theirs = replace(THEIRS, family="ip", table="libvirt_network", priority=0, policy="accept")
+    found = admits(WORLD, replace(FACTS, chains=(theirs,)), Memory())
+    assert found[Key("admit", "ip libvirt_network forward")].rules == (admit.translated(),)
+    assert hook_file(WORLD, Memory()).count("libvirt_network") == 2
+
+
+def test_told_until_it_is_agreed_to() -> None:
+    state, _ = desired_state(WORLD, FACTS, Memory(), "")
+    (note,) = notes(WORLD, FACTS, state)
+    said, *commands = note.split("\n")
+    assert "guestnet apply --admit" in said
+    assert len(commands) == 3
+    state, _ = desired_state(WORLD, FACTS, remembered(Memory(), FACTS, wanted=True), "")
+    assert not list(notes(WORLD, FACTS, state))
+
+
+@pytest.mark.parametrize("family", ["ip", "ip6", "inet"])
+@pytest.mark.parametrize("hook", ["forward", "input", "output"])
+def test_no_rule_that_its_family_does_not_know(family: str, hook: str) -> None:
+    rules = admit.rules(family, hook, WORLD.networks)
+    assert rules
+    assert all(rule.endswith(admit.COMMENT) for rule in rules)
+    assert family != "ip" or "icmpv6" not in "".join(rules)

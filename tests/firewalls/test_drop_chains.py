@@ -1,0 +1,116 @@
+"""nft base chains of others with policy drop, foomuuri style: named, admitted in with --admit, and lost by a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab
+from tests.firewalls.conftest import ALL, World, world
+
+pytestmark = pytest.mark.lab
+
+# As foomuuri loads it: all that its zones do not name is dropped, at priorities of its own.
+THEIRS = """
+table inet theirs
+delete table inet theirs
+table inet theirs {{
+	chain forward {{
+		type filter hook forward priority {priority}; policy drop;
+		ct state established,related accept
+	}}
+	chain input {{
+		type filter hook input priority {priority}; policy drop;
+		iifname {{ "lo", "up0" }} accept
+		ct state established,related accept
+	}}
+	chain output {{
+		type filter hook output priority {priority}; policy drop;
+		oifname {{ "lo", "up0" }} accept
+		ct state established,related accept
+	}}
+}}
+"""
+NOTHING = "in none, out none, dns none"
+
+
+def load(world: World, priority: str = "filter + 5") -> None:
+    world.host.run(["nft", "-f", "-"], input=THEIRS.format(priority=priority))
+
+
+@pytest.fixture(scope="module")
+def beside() -> Iterator[World]:
+    with Lab() as lab:
+        yield world(lab)
+
+
+def test_named_with_the_rules_that_mend_it(beside: World) -> None:
+    load(beside)
+    assert beside.seen() == NOTHING
+    said = beside.notes()
+    assert "chain forward of table inet theirs (hook forward, priority 5) drops what none of its rules accepts" in said
+    lines = beside.host.guestnet("plan").stdout.splitlines()
+    commands = [line.strip() for line in lines if line.startswith("      nft 'insert rule inet theirs ")]
+    assert len(commands) == 3 + 2 + 2
+    for command in commands:
+        beside.host.shell(command)
+    assert beside.seen() == ALL, "the commands do as they stand"
+    beside.apply()
+    assert beside.seen() == NOTHING, "what has our comment is ours, and nobody asked for it"
+
+
+@pytest.mark.parametrize("priority", ["-200", "filter - 10", "filter + 5", "300"])
+def test_admitted_at_any_priority(beside: World, priority: str) -> None:
+    load(beside, priority)
+    assert beside.seen() == NOTHING
+    said = beside.apply("--admit")
+    assert "admit rules in inet theirs forward added" in said
+    assert beside.seen() == ALL
+    assert beside.drift() == ""
+    assert "theirs" not in beside.notes()
+
+
+@pytest.mark.parametrize("how", ["hook", "unit", "apply"])
+def test_a_reload_of_theirs_loses_it_until_we_are_asked(beside: World, how: str) -> None:
+    """Asked once for --admit, a later apply, a guest's start and the unit put it back."""
+    load(beside)
+    assert beside.seen() == NOTHING
+    assert len(beside.drift().splitlines()) == 3
+    beside.mend(how)
+    assert beside.seen() == ALL
+    assert beside.drift() == ""
+
+
+def test_it_comes_back_though_an_apply_found_theirs_stopped(beside: World) -> None:
+    beside.host.run(["nft", "delete", "table", "inet", "theirs"])
+    assert beside.seen() == ALL
+    assert "theirs" not in beside.apply()
+    load(beside)
+    beside.hook()
+    assert beside.seen() == ALL
+
+
+def test_without_need_they_go(beside: World) -> None:
+    chain = ["nft", "chain", "inet", "theirs", "forward", "{ policy accept; }"]
+    beside.host.run(chain)
+    assert "admit rules in inet theirs forward removed" in beside.apply()
+    beside.host.run([word.replace("accept", "drop") for word in chain])
+    assert "admit rules in inet theirs forward added" in beside.apply()
+    assert "admit rules in inet theirs forward removed" in beside.apply("--no-admit")
+    assert beside.seen() == "in none, out none, dns none"
+    assert "guestnet" not in beside.host.run(["nft", "list", "table", "inet", "theirs"]).stdout
+
+
+def test_before_us_and_after_destroy(beside: World) -> None:
+    """They were there first; and are as they were when we are gone."""
+    before = beside.host.run(["nft", "-s", "list", "table", "inet", "theirs"]).stdout
+    beside.host.guestnet("destroy", "--yes")
+    assert beside.host.run(["nft", "-s", "list", "table", "inet", "theirs"]).stdout == before
+    beside.host.guestnet("apply", "--yes", "--admit")
+    beside.host.run(["ip", "link", "set", beside.guest.port, "master", "virbr84"])
+    beside.guest.wait_addresses()
+    beside.hook("started")
+    beside.wait_seen(ALL)
+    beside.host.guestnet("destroy", "--yes")
+    assert beside.host.run(["nft", "-s", "list", "table", "inet", "theirs"]).stdout == before

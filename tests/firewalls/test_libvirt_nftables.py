@@ -1,0 +1,87 @@
+"""libvirt's nftables backend: libvirt 11.3 and nft 1.1.3 of Debian 13. It has a table of its own, and rejects in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab, foreign
+from tests.firewalls.conftest import ALL, World, world
+
+pytestmark = pytest.mark.lab
+
+NO_FORWARDS = "in none, out all, dns all"
+
+
+@pytest.fixture(scope="module")
+def beside() -> Iterator[World]:
+    with Lab(libvirtd=False) as lab:
+        foreign.debian13(lab.host)
+        lab.host.libvirtd.start()
+        yield world(lab)
+
+
+def chain(world: World, family: str = "ip") -> str:
+    return world.host.run(["nft", "list", "chain", family, "libvirt_network", "forward"]).stdout
+
+
+def test_forwards_pass(beside: World) -> None:
+    assert beside.seen() == ALL
+    assert "LIBVIRT_FWI" not in beside.host.run(["iptables", "-S"]).stdout
+    for family in ("ip", "ip6"):
+        assert chain(beside, family).count('comment "guestnet"') == 1
+    assert beside.drift() == ""
+
+
+def test_they_stay_on_top_when_libvirt_or_a_network_is_restarted(beside: World) -> None:
+    beside.host.libvirtd.restart()
+    assert beside.seen() == ALL
+    other = (
+        "<network><name>other</name><forward mode='nat'/><bridge name='virbr9'/><ip address='192.168.9.1' prefix='24'/>"
+    )
+    beside.host.define_network(f"{other}</network>")
+    assert beside.seen() == ALL
+    beside.host.virsh("net-destroy", "other")
+    beside.host.virsh("net-undefine", "other")
+    assert beside.seen() == ALL
+
+
+@pytest.mark.parametrize("how", ["hook", "unit", "apply"])
+def test_what_is_lost_is_seen_and_comes_back(beside: World, how: str) -> None:
+    """Only our rules are gone: libvirt's own table stands."""
+    for family in ("ip", "ip6"):
+        beside.host.shell(
+            f'nft -a list chain {family} libvirt_network forward | sed -n \'s/.*comment "guestnet" # handle /'
+            f"delete rule {family} libvirt_network forward handle /p' | nft -f -"
+        )
+    assert beside.seen() == NO_FORWARDS
+    assert "admit rule in ip libvirt_network forward" in beside.drift()
+    beside.mend(how)
+    assert beside.seen() == ALL
+    assert beside.drift() == ""
+
+
+def test_a_flush_of_everything(beside: World) -> None:
+    """libvirt makes its table anew when it starts; then the hook of the network that is started is what we hear of."""
+    beside.host.run(["nft", "flush", "ruleset"])
+    assert "libvirt's own firewall rules are gone" in beside.notes()
+    beside.host.libvirtd.restart()
+    beside.hook()
+    assert beside.seen() == ALL
+    assert chain(beside).splitlines()[3].strip().endswith('comment "guestnet"')
+
+
+def test_a_rule_that_came_above_is_put_below(beside: World) -> None:
+    beside.host.run(["nft", "insert", "rule", "ip", "libvirt_network", "forward", "counter"])
+    assert "admit rule in ip libvirt_network forward, on top again" in beside.drift()
+    beside.hook()
+    assert beside.drift() == ""
+    assert chain(beside).count('comment "guestnet"') == 1
+
+
+def test_destroy_takes_them(beside: World) -> None:
+    said = beside.host.guestnet("destroy", "--yes").stderr
+    assert "admit rule in ip6 libvirt_network forward removed" in said
+    for family in ("ip", "ip6"):
+        assert "guestnet" not in chain(beside, family)
