@@ -75,6 +75,7 @@ class World:
         return ", ".join(said)
 
     def wait_seen(self, wanted: str, timeout: float = 10) -> None:
+        """A neighbour that was not heard is asked for again after a second."""
         wait_for(f"{wanted} (now: {self.seen()})", lambda: self.seen() == wanted, timeout=timeout)
 
     def apply(self, *options: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -32,6 +33,7 @@ table inet theirs {{
 	}}
 }}
 """
+MORE = "nft 'add table inet more; add chain inet more c { type filter hook forward priority 0; policy drop; }'"
 NOTHING = "in none, out none, dns none"
 
 
@@ -55,7 +57,7 @@ def test_named_with_the_rules_that_mend_it(beside: World) -> None:
     assert len(commands) == 3 + 2 + 2
     for command in commands:
         beside.host.shell(command)
-    assert beside.seen() == ALL, "the commands do as they stand"
+    beside.wait_seen(ALL)  # the commands do as they stand
     beside.apply()
     assert beside.seen() == NOTHING, "what has our comment is ours, and nobody asked for it"
 
@@ -66,7 +68,7 @@ def test_admitted_at_any_priority(beside: World, priority: str) -> None:
     assert beside.seen() == NOTHING
     said = beside.apply("--admit")
     assert "admit rules in inet theirs forward added" in said
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert beside.drift() == ""
     assert "theirs" not in beside.notes()
 
@@ -78,17 +80,44 @@ def test_a_reload_of_theirs_loses_it_until_we_are_asked(beside: World, how: str)
     assert beside.seen() == NOTHING
     assert len(beside.drift().splitlines()) == 3
     beside.mend(how)
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert beside.drift() == ""
+
+
+def test_doctor_mends_what_is_ours_and_nothing_else(beside: World) -> None:
+    host = beside.host
+    host.libvirtd.restart()  # so that it has seen the hooks
+    host.guestnet("apply", "--yes")
+    done = host.guestnet("doctor")
+    assert done.stdout.endswith("\nnothing is wrong\n")
+    assert "fine   a chain that drops: chain inet theirs forward (hook forward, priority 5)" in done.stdout
+    load(beside)
+    host.shell(MORE)
+    checks = json.loads(host.guestnet("doctor", "--format", "json", check=False).stdout)
+    assert [check["todo"] for check in checks if check["verdict"] == "wrong"] == [
+        *["guestnet apply"] * 3,  # one a chain that was agreed to
+        "guestnet apply --admit",
+        "guestnet apply",  # drift
+    ]
+    before = host.run(["nft", "-s", "list", "table", "inet", "more"]).stdout
+    done = host.guestnet("doctor", "--fix", "--yes", check=False)
+    assert done.returncode == 1
+    assert "1 wrong\n" in done.stdout
+    assert "wrong  a chain that drops: chain inet more" in done.stdout
+    assert host.run(["nft", "-s", "list", "table", "inet", "more"]).stdout == before
+    host.run(["nft", "delete", "table", "inet", "more"])
+    assert host.guestnet("doctor").returncode == 0
+    beside.hook("started")
+    beside.wait_seen(ALL)
 
 
 def test_it_comes_back_though_an_apply_found_theirs_stopped(beside: World) -> None:
     beside.host.run(["nft", "delete", "table", "inet", "theirs"])
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert "theirs" not in beside.apply()
     load(beside)
     beside.hook()
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
 
 
 def test_without_need_they_go(beside: World) -> None:

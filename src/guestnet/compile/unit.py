@@ -18,9 +18,9 @@ _TEXT = """\
 # docker or of iptables-persistent puts its own rules above ours or in their place.
 #
 # What it does not see:
-# - Rules that are flushed by hand, and `firewall-cmd --reload`, which does not go through systemd. And systemd takes
-#   firewalld for started (1.3: its name is on D-Bus) or reloaded (SIGHUP was sent) before it empties iptables, so
-#   this may have run too early: systemctl reload guestnet.
+# - Rules that are flushed by hand, and `firewall-cmd --reload`, which does not go through systemd: systemctl reload
+#   guestnet. (systemd takes firewalld for started or reloaded before it empties iptables; so where firewalld runs, this
+#   stays some seconds, until the rules do.)
 # - A `stop` of one of the units below stops this one too: that is the price of PartOf, without which a restart would
 #   not be seen. Then a reload of another is not seen until one of them, or this, is started: systemctl start guestnet.
 # The admit rules and a missing table come back when the next guest starts, by the hook; everything with guestnet apply.
@@ -43,7 +43,7 @@ RemainAfterExit=yes
 # this does nothing, but a unit that was passed over would not be active when the first apply has come.
 ExecStart={hook} - rules
 ExecReload={hook} - rules
-# It gives up by itself after 10 s.
+# It gives up by itself after 10 s, where firewalld runs 25.
 TimeoutStartSec=30
 # nft and iptables need the network, iptables-legacy its raw socket and modprobe; /run has their locks and libvirt's
 # list of guests.

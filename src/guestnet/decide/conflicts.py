@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 
 from guestnet.compile import netxml
-from guestnet.decide import passthrough
+from guestnet.decide import oldhook, passthrough
 from guestnet.decide.facts import Facts, ForeignNetwork, Route
 from guestnet.decide.state import Change, Key, State
 from guestnet.decide.state import Network as LiveNetwork
@@ -40,6 +40,7 @@ def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ..
     for lan in world.lans:
         found += _lan(lan, world, facts)
     found += _session(world, facts)
+    found += oldhook.problems(world, facts)
     if facts.foreign_table and world.networks:
         what = "the firewall has a table inet guestnet that somebody else made (it has no mark of ours)"
         found.append(Problem(what, "rename it, or remove it: nft delete table inet guestnet"))

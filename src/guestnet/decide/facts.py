@@ -142,6 +142,29 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class OldHook:
+    """A hook of somebody else that libvirt runs for guests, and that forwards ports by itself."""
+
+    path: str
+    config: str  # the hooks.json that it reads, "" when it has none
+    text: str  # all that it may find a guest's name in
+
+
+@dataclass(frozen=True)
+class Others:
+    """Who else has rules or hooks here. What was seen of each; empty: it is not here."""
+
+    docker: str = ""
+    ufw: str = ""
+    firewalld: str = ""
+    panic: bool = False  # firewalld drops everything
+    zones: tuple[tuple[str, str], ...] | None = ()  # firewalld's, by NIC; None: it does not say
+    policies: tuple[tuple[str, str], ...] = ()  # (iptables, FORWARD) and so on whose policy is DROP
+    hooks: tuple[OldHook, ...] = ()
+    leftovers: tuple[str, ...] = ()  # the commands that remove rules of libvirt-hook-qemu
+
+
+@dataclass(frozen=True)
 class Facts:
     hostname: str
     libvirt: str  # version, such as 9.0.0
@@ -160,6 +183,8 @@ class Facts:
     own: frozenset[str] = frozenset()  # networks of ours that libvirt has
     settings: dict[str, str] = field(default_factory=dict)  # sysctl key with slashes -> value now
     chains: tuple[Chain, ...] = ()  # base chains of nftables, iptables' own too
+    others: Others = Others()
+    strict: tuple[str, ...] = ()  # uplinks whose reverse path filter is strict (rp_filter 1)
     foreign_table: bool = False  # a table inet guestnet without our mark
     libvirt_rules: bool = True  # libvirt's own firewall rules are there, or no network of ours runs
     listening: tuple[Listener, ...] = ()  # of the host's own processes

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from guestnet.decide import passthrough
+from guestnet.decide import oldhook, passthrough
 from guestnet.decide.conflicts import beside
 from guestnet.decide.desired import address_now, own_address
 from guestnet.decide.facts import Domain, DomainNic, Facts, Listener
@@ -26,6 +26,8 @@ def notices(world: World, facts: Facts) -> tuple[str, ...]:
     found += passthrough.notes(world, facts)
     found += _upstream(world, facts)
     found += _loopback(world, facts)
+    found += oldhook.notes(world, facts)
+    found += _firewalld(world, facts)
     if not facts.libvirt_rules:
         found.append(
             "libvirt's own firewall rules are gone (flushed?); it puts them back when it starts: restart libvirtd"
@@ -77,6 +79,28 @@ def _upstream(world: World, facts: Facts) -> Iterator[str]:
                     f"network {network.name}: the router upstream needs a route to it: "
                     f"{ip} route add {side.host.network} via {via}"
                 )
+
+
+def _firewalld(world: World, facts: Facts) -> Iterator[str]:
+    if facts.others.panic:
+        yield "firewalld is in panic mode and drops everything: firewall-cmd --panic-off"
+    if not facts.others.firewalld or facts.others.zones is None:
+        return
+    zones = dict(facts.others.zones)
+    for network in world.networks:
+        # One that does not run yet: libvirt puts it into a zone when it starts it.
+        if network.bridge in facts.links and network.bridge not in zones:
+            yield (
+                f"network {network.name}: {network.bridge} is in no zone of firewalld, which so rejects its guests' "
+                f"new connections out, and their DNS: {mend_zone(network.bridge, network.mode)}"
+            )
+
+
+def mend_zone(bridge: str, mode: str, zone: str | None = None) -> str:
+    """libvirt puts its bridges into one when it starts a network and firewalld runs; unless D-Bus was not there yet."""
+    better = "libvirt-routed" if mode == "routed" else "libvirt"
+    verb = f"--change-interface={bridge}" if zone else f"--add-interface={bridge}"
+    return f"firewall-cmd --zone={better} {verb}; and the same with --permanent"
 
 
 def _loopback(world: World, facts: Facts) -> Iterator[str]:

@@ -52,6 +52,9 @@ COMMENT = ' comment "guestnet" # handle '  # after each rule of ours in a chain 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 RULES = "rules"  # the operation that is not libvirt's but guestnet.service's
 SECONDS = 10  # a guest's start waits no longer than this
+SECONDS_UNIT = 25  # guestnet.service, where firewalld runs
+CALM = 8  # half seconds
+FIREWALLD = "/usr/bin/firewall-cmd"
 LOG_BYTES = 262144
 NIC_PARTS = {"source": "network", "mac": "address", "target": "dev"}  # element in an <interface> -> attribute
 NOT_ASCII = 128
@@ -71,6 +74,7 @@ def main(argv: list[str]) -> None:
     name, operation = [*argv, "", ""][1:3]
     if operation == RULES:
         with_lock({}, rules)
+        settle()
     elif "network.d" in argv[0]:
         network(name, operation)
     else:
@@ -161,6 +165,24 @@ def rules() -> None:
         complain()
 
 
+def settle() -> None:
+    """firewalld, when it starts or is reloaded, empties iptables after systemd takes it for done, and libvirt makes its
+    rules anew after that; neither tells anybody. So: until it answers, which it does not while it works at its rules,
+    and until ours have stood for a while (firewalld 1.3, libvirt 9.0)."""
+    if not os.access(FIREWALLD, os.X_OK) or wait(spawn([FIREWALLD, "--state"], quiet=True)):
+        return  # it is not here, or does not run
+    import time
+
+    _signal.alarm(SECONDS_UNIT)
+    calm = 0
+    while calm < CALM:
+        time.sleep(0.5)
+        calm += 1
+        if not all(on_top(hear(one)) for one in ask_admitted()):
+            with_lock({}, rules)
+            calm = 0
+
+
 def complain() -> None:
     """No table is prepared. That is right before the first apply; not when networks of ours are there."""
     folder, _, start = HOSTS.rpartition("/")
@@ -243,10 +265,15 @@ def ask_admitted() -> list[tuple[int, int]]:
 def admit(firsts: list[str]) -> None:
     """Our rule on top of FORWARD, where libvirt's chains reject new inbound connections (libvirt 9.0)."""
     for program, first in zip(PROGRAMS, firsts, strict=True):
-        if "--mark 0x2000/0x2000" not in first or "--ctstate DNAT" not in first:
+        if not on_top(first):
             wait(spawn([program, "-w", "5", "-D", "FORWARD", *ADMIT], quiet=True))
             if wait(spawn([program, "-w", "5", "-I", "FORWARD", "1", *ADMIT])):
                 raise HookError(f"{program} did not take the admit rule")
+
+
+def on_top(first: str) -> bool:
+    """Whether the first rule of FORWARD is ours."""
+    return "--mark 0x2000/0x2000" in first and "--ctstate DNAT" in first
 
 
 def admit_chains(chains: str) -> None:

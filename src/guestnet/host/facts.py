@@ -9,7 +9,7 @@ from pathlib import Path
 from guestnet.compile import netxml
 from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp
 from guestnet.decide.facts import Facts
-from guestnet.host import chains, firewall, listeners, netlink, pci, session, sysctl, systemd
+from guestnet.host import chains, firewall, listeners, netlink, others, pci, session, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.memory import Memory
 
@@ -26,6 +26,7 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
     learning = netlink.learning()
     nics = netlink.nics()
     keys = [*FORWARDING, *(accept_ra(nic) for nic in learning), *(proxy_arp(nic.name) for nic in nics), *memory.sysctls]
+    found = chains.read()
     values = {key: sysctl.read(key) for key in keys}
     return Facts(
         hostname=socket.gethostname(),
@@ -49,7 +50,9 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         addresses=addresses,
         own=frozenset(ours),
         settings={key: value for key, value in values.items() if value is not None},
-        chains=chains.read(),
+        chains=found,
+        others=others.read(found),
+        strict=tuple(uplink.nic for uplink in uplinks if _strict(uplink.nic)),
         foreign_table=firewall.foreign(firewall.listing()),
         libvirt_rules=not any(network.running and netxml.own_bridge(network.running) for network in ours.values())
         or firewall.libvirt_rules(),
@@ -59,6 +62,12 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         installed=systemd.installed() or any(Path(path).exists() for path in HOOKS),
         hooks_loaded=hooks_loaded(),
     )
+
+
+def _strict(nic: str) -> bool:
+    """The kernel takes the larger of both values (Documentation/networking/ip-sysctl), and 1 is the strict one."""
+    values = [sysctl.read(f"net/ipv4/conf/{name}/rp_filter") for name in ("all", nic)]
+    return max(int(value or 0) for value in values) == 1
 
 
 def hooks_loaded() -> bool:

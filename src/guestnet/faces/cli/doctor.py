@@ -1,0 +1,60 @@
+"""`guestnet doctor`: what may be wrong on this host, what was seen of it, and what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from guestnet.faces.cli.options import Format, Options
+
+if TYPE_CHECKING:
+    from guestnet.decide.doctor import Check
+
+_WIDTH = 100
+
+
+def doctor(
+    context: typer.Context,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what apply mends; nothing of anybody else's.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before that.")] = False,
+) -> int:
+    """Check this host for what keeps guests from their networks; exit code 1 when something is wrong."""
+    from guestnet.act.survey import survey
+    from guestnet.decide.doctor import checks
+    from guestnet.faces.cli.change import change
+    from guestnet.faces.cli.online import host, wish
+
+    options: Options = context.obj
+    wanted = wish(options)
+    with host(options, "doctor") as libvirt:
+        found = checks(survey(wanted, libvirt)[0])
+    if fix and any(check.mends for check in found):
+        asked = dataclasses.replace(options, format=Format.table)
+        change(asked, wanted, yes, verb="doctor --fix", question="Apply this?")
+        with host(options, "doctor") as libvirt:
+            found = checks(survey(wanted, libvirt)[0])
+    if options.format is Format.json:
+        typer.echo(json.dumps([dataclasses.asdict(check) for check in found], indent=2))
+    else:
+        _print(found)
+    return int(any(check.verdict == "wrong" for check in found))
+
+
+def _print(found: tuple[Check, ...]) -> None:
+    for check in found:
+        head = f"{check.verdict:<6} {check.name}: "
+        seen, *more = check.evidence.split("\n")
+        typer.echo(textwrap.fill(f"{head}{seen}", _WIDTH, subsequent_indent=" " * 7, break_on_hyphens=False))
+        for line in more:
+            typer.echo(f"         {line}")
+        if check.todo:
+            # Commands are to be pasted: never broken.
+            typer.echo(f"       do: {check.todo}".replace("\n", "\n           "))
+    wrong = sum(check.verdict == "wrong" for check in found)
+    mends = sum(check.mends for check in found)
+    can = f"; guestnet doctor --fix mends {mends}" if mends else ""
+    typer.echo(f"{wrong} wrong{can}" if wrong else "nothing is wrong")

@@ -1,0 +1,113 @@
+"""The checks of `doctor`, over hosts that are made up; and the hooks of others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from guestnet.decide.desired import desired_state
+from guestnet.decide.doctor import Check, checks
+from guestnet.decide.facts import Chain, Facts, OldHook, Others, Uplink
+from guestnet.decide.oldhook import notes, problems
+from guestnet.decide.plan import make_plan
+from guestnet.decide.state import Admit, Key, Setting
+from guestnet.spec.memory import Memory
+from tests.compile.test_golden import GOLDEN, made
+
+WORLD, _ = made(GOLDEN / "040-forwards", Memory())
+FACTS = Facts(hostname="kvm1", libvirt="9.0.0", hooks_loaded=True)
+GUEST = next(guest.name for guest in WORLD.guests if guest.forwards)
+BRIDGE = WORLD.networks[0].bridge
+THEIRS = Chain("inet", "theirs", "forward", "filter", "forward", 5, "drop")
+
+
+def found(facts: Facts, without: tuple[str, ...] = ()) -> dict[str, Check]:
+    """The checks that are not fine, by name; of a host that is as the file says, but for the things named."""
+    state, _ = desired_state(WORLD, facts, Memory(), "")
+    live = {key: thing for key, thing in state.items() if key.name not in without}
+    return {check.name: check for check in checks(make_plan(WORLD, facts, live, state)) if check.verdict != "fine"}
+
+
+def others(**seen: object) -> Facts:
+    return replace(FACTS, others=Others(**seen))  # type: ignore[arg-type]
+
+
+def test_nothing_is_wrong() -> None:
+    assert found(FACTS) == {}
+
+
+@pytest.mark.parametrize("name", ["docker", "ufw"])
+def test_who_lives_in_iptables_needs_our_rule_on_top(name: str) -> None:
+    facts = others(**{name: "chain X in iptables"}, policies=(("iptables", "FORWARD"),))
+    assert found(facts) == {}
+    check = found(facts, without=("ip6tables",))[name]
+    assert check.mends
+    assert "FORWARD drops by default in iptables; our rule is not on top of FORWARD in ip6tables" in check.evidence
+
+
+def test_firewalld() -> None:
+    seen = {"firewalld": "table inet firewalld"}
+    assert found(others(**seen, zones=((BRIDGE, "libvirt"),))) == {}
+    none = found(others(**seen))["firewalld"]
+    assert none.verdict == "wrong"
+    assert f"--zone=libvirt --add-interface={BRIDGE}" in none.todo
+    assert found(others(**seen, zones=((BRIDGE, "public"),)))["firewalld"].verdict == "look"
+    assert found(others(**seen, zones=None))["firewalld"].verdict == "look"
+    assert "firewalld's panic mode" in found(others(panic=True))
+
+
+def test_a_chain_that_drops() -> None:
+    facts = replace(FACTS, chains=(THEIRS,))
+    check = found(facts)["a chain that drops"]
+    assert (check.verdict, check.todo, check.mends) == ("wrong", "guestnet apply --admit", False)
+    agreed = Memory(admitted={"inet theirs forward": "forward"})
+    state, _ = desired_state(WORLD, facts, agreed, "")
+    assert isinstance(state[Key("admit", "inet theirs forward")], Admit)
+    assert all(check.verdict == "fine" for check in checks(make_plan(WORLD, facts, state, state)))
+    live = {key: thing for key, thing in state.items() if key.name != "inet theirs forward"}
+    (wrong, drift) = [check for check in checks(make_plan(WORLD, facts, live, state)) if check.verdict == "wrong"]
+    assert (wrong.name, wrong.mends) == ("a chain that drops", True)
+    assert drift.name == "drift"
+
+
+def test_what_libvirt_lacks() -> None:
+    assert "systemctl restart libvirtd" in found(replace(FACTS, libvirt_rules=False))["libvirt's rules"].todo
+    assert "has not seen them" in found(replace(FACTS, hooks_loaded=False))["hooks"].evidence
+    assert found(FACTS, without=("/etc/libvirt/hooks/qemu.d/50-guestnet",))["hooks"].mends
+
+
+def test_settings() -> None:
+    state, _ = desired_state(WORLD, FACTS, Memory(), "")
+    live = {**state, Key("setting", "net/ipv4/ip_forward"): Setting("0")}
+    wrong = [check for check in checks(make_plan(WORLD, FACTS, live, state)) if check.verdict == "wrong"]
+    assert [(check.name, check.mends) for check in wrong] == [("forwarding", True)]
+    assert "net.ipv4.ip_forward is 0" in wrong[0].evidence
+
+
+def test_a_strict_path_filter_bites_with_several_uplinks() -> None:
+    one, two = (Uplink(nic, (4,), kernel_ra=False) for nic in ("up0", "up1"))
+    assert found(replace(FACTS, uplinks=(one,), strict=("up0",))) == {}
+    assert found(replace(FACTS, uplinks=(one, two), strict=("up1",)))["rp_filter"].todo.endswith("up1.rp_filter=2")
+
+
+def test_bridges_that_filter() -> None:
+    assert found(replace(FACTS, bridge_filter=("iptables",)))["br_netfilter"].verdict == "look"
+
+
+@pytest.mark.parametrize(("text", "both"), [(f'"{GUEST}": x', True), (f'"{GUEST}-2": x', False), ("", False)])
+def test_the_hook_of_others(text: str, both: bool) -> None:
+    hook = OldHook("/etc/libvirt/hooks/qemu", "/etc/libvirt/hooks/hooks.json", text)
+    facts = others(hooks=(hook,))
+    assert bool(list(problems(WORLD, facts))) == both
+    assert bool(list(notes(WORLD, facts))) != both
+    check = found(facts)["another hook"]
+    assert check.verdict == ("wrong" if both else "look")
+    assert "mv /etc/libvirt/hooks/qemu /etc/libvirt/hooks/qemu.retired" in check.todo
+
+
+def test_what_it_left() -> None:
+    facts = others(leftovers=("iptables -t nat -X DNAT-x",))
+    (note,) = notes(WORLD, facts)
+    assert note.endswith("\niptables -t nat -X DNAT-x")
+    assert found(facts)["another hook's rules"].verdict == "wrong"
