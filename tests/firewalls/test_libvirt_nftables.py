@@ -80,6 +80,29 @@ def test_a_rule_that_came_above_is_put_below(beside: World) -> None:
     assert chain(beside).count('comment "guestnet"') == 1
 
 
+INPUT = """for i in iptables ip6tables; do
+$i -P INPUT {policy}
+$i -{verb} INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+$i -{verb} INPUT -i up0 -j ACCEPT
+done"""
+
+
+def test_a_closed_input_closes_guests_dns(beside: World) -> None:
+    """libvirt's iptables backend opens it, this one does not; doctor says the commands."""
+    host = beside.host
+    host.shell(INPUT.format(policy="DROP", verb="A"))
+    assert beside.seen().endswith(", dns none")
+    doctor = host.guestnet("doctor", check=False).stdout
+    assert "look   guests' DHCP and DNS: INPUT drops by default in iptables, ip6tables" in doctor
+    commands = [line.strip() for line in doctor.splitlines() if " -I INPUT -i virbr84 " in line]
+    for command in commands:
+        host.shell(command)
+    beside.wait_seen(ALL)
+    host.shell("\n".join(command.replace(" -I ", " -D ") for command in commands))
+    host.shell(INPUT.format(policy="ACCEPT", verb="D"))
+    beside.wait_seen(ALL)
+
+
 def test_destroy_takes_them(beside: World) -> None:
     said = beside.host.guestnet("destroy", "--yes").stderr
     assert "admit rule in ip6 libvirt_network forward removed" in said

@@ -102,14 +102,22 @@ def _iptables(plan: Plan) -> Iterator[Check]:
     if inputs and backend and plan.world.networks:
         bridges = [network.bridge for network in plan.world.networks]
         seen = f"INPUT drops by default in {', '.join(inputs)}, and libvirt's nftables backend opens nothing there"
-        todo = "unless it is open already: " + "; ".join(_open(bridge, others.ufw) for bridge in bridges)
+        commands = [line for bridge in bridges for line in _open(bridge, inputs, others.ufw)]
+        todo = "\n".join(["unless it is open already:", *commands])
         yield Check("guests' DHCP and DNS", seen, "look", todo)
 
 
-def _open(bridge: str, ufw: str) -> str:
+def _open(bridge: str, programs: list[str], ufw: str) -> list[str]:
+    """The commands that let guests' DHCP and DNS in. ufw lets neighbour discovery in by itself."""
     if ufw:
-        return f"ufw allow in on {bridge} to any port 53; ufw allow in on {bridge} to any port 67 proto udp"
-    return f"iptables -I INPUT -i {bridge} -p udp -m multiport --dports 53,67 -j ACCEPT"
+        ports = ("53", "67 proto udp", "547 proto udp")
+        return [f"ufw allow in on {bridge} to any port {port}" for port in ports]
+    found = []
+    for program in programs:
+        dhcp, icmp = ("547", [" -p ipv6-icmp"]) if program == "ip6tables" else ("67", [])
+        for match in (f" -p udp -m multiport --dports 53,{dhcp}", " -p tcp --dport 53", *icmp):
+            found.append(f"{program} -I INPUT -i {bridge}{match} -j ACCEPT")
+    return found
 
 
 def _firewalld(plan: Plan) -> Iterator[Check]:

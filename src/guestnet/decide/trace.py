@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from guestnet.compile.admit import COMMENT
+
 _LINE = re.compile(r"trace id (\w+) (\w+) (\S+) (\S+) (packet: |rule |verdict |policy |unknown rule )(.*)")
 _VERDICT = re.compile(r"(.*) \(verdict ([^()]*)\)\s*$")
 _COUNTER = re.compile(r"counter packets \d+ bytes \d+ ")
@@ -140,10 +142,10 @@ UNKNOWN = "unknown"
 def owner(step: Step) -> str:
     """Whose rule it is, by the names that each program gives its chains and tables; UNKNOWN: who can tell."""
     table = step.table.split(" ", 1)[1]
+    if ("ct status dnat" in step.text and "0x2000" in step.text) or COMMENT in step.text:
+        return "guestnet"  # the admit rule
     if table in _TABLES:
         return _TABLES[table]
-    if "ct status dnat" in step.text and "0x2000" in step.text:
-        return "guestnet"  # the admit rule
     for start, who in _CHAINS.items():
         if step.chain.startswith(start):
             return who
