@@ -57,7 +57,8 @@ def _libvirt(plan: Plan) -> Iterator[Check]:
     elif mine:
         yield Check("libvirt's rules", f"nftables backend: table {', '.join(f'{c.family} {c.table}' for c in mine)}")
     else:
-        yield Check("libvirt's rules", "iptables backend, or no network runs")
+        seen = f"iptables backend: {facts.others.libvirt}" if facts.others.libvirt else "none, and none are needed yet"
+        yield Check("libvirt's rules", seen)
 
 
 def _hooks(plan: Plan) -> Iterator[Check]:
@@ -73,11 +74,14 @@ def _hooks(plan: Plan) -> Iterator[Check]:
 
 
 def _old_hooks(plan: Plan) -> Iterator[Check]:
-    wrong = {problem.what for problem in oldhook.problems(plan.world, plan.facts)}
+    wrong = {problem.what.split(" ")[0]: problem for problem in oldhook.problems(plan.world, plan.facts)}
     for hook in plan.facts.others.hooks:
-        both = next((what for what in wrong if what.startswith(f"{hook.path} ")), "")
-        seen = both or f"{hook.path} forwards ports too, for none of these guests"
-        yield Check("another hook", seen, "wrong" if both else "look", oldhook.todo(hook, ()))
+        both = wrong.get(hook.path)
+        if both:
+            yield Check("another hook", both.what, "wrong", both.todo)
+        else:
+            seen = f"{hook.path} forwards ports too, for none of these guests"
+            yield Check("another hook", seen, "look", oldhook.todo(hook, ()))
     left = plan.facts.others.leftovers
     if left:
         todo = "\n".join(["remove them when that hook is retired:", *left])

@@ -154,6 +154,7 @@ class OldHook:
 class Others:
     """Who else has rules or hooks here. What was seen of each; empty: it is not here."""
 
+    libvirt: str = ""  # its iptables backend
     docker: str = ""
     ufw: str = ""
     firewalld: str = ""

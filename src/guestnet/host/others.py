@@ -29,6 +29,7 @@ def read(chains: tuple[Chain, ...]) -> Others:
     lines = {program: _listing(program, "filter") for program in _PROGRAMS}
     firewalld = _firewalld(chains, lines)
     return Others(
+        libvirt=_first(lines, "LIBVIRT_FWI"),
         docker=_first(lines, "DOCKER-USER", "DOCKER-ISOLATION-STAGE-1", "DOCKER"),
         ufw=_first(lines, "ufw-before-forward", "ufw6-before-forward"),
         firewalld=firewalld,

@@ -35,7 +35,7 @@ def status(context: typer.Context) -> int:
         _print(title, rows)
     _print("drift", [(line,) for line in found.drift] or [("none: the host is as the file says",)])
     for note in seen.plan.notices:
-        typer.echo(f"note       {note}")
+        typer.echo("note       " + note.replace("\n", f"\n{'':<11}"))
     return 0
 
 
