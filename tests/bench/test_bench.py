@@ -161,4 +161,4 @@ def test_a_table_that_is_not_there_is_refused(repo: Path) -> None:
         [sys.executable, "-m", "bench", "nothing"], cwd=repo, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "there is no table nothing; there are: hook, list" in done.stderr
+    assert "there is no table nothing; there are: hook, connections, throughput, size, list" in done.stderr

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from guestnet.compile import nft, ruleset
+from guestnet.compile import nft
+from guestnet.compile.chains import MARK
 from guestnet.spec.world import Network
 
 COMMENT = 'comment "guestnet"'
@@ -52,7 +53,7 @@ def place(name: str) -> Place | None:
 
 def translated() -> str:
     """Admits the connections that we translate, both ways. It asks for both, as iptables' rule does."""
-    return f"ct status dnat ct mark and {ruleset.MARK:#x} == {ruleset.MARK:#x} accept {COMMENT}"
+    return f"ct status dnat ct mark and {MARK:#x} == {MARK:#x} accept {COMMENT}"
 
 
 def rules(family: str, hook: str, networks: Iterable[Network]) -> tuple[str, ...]:
