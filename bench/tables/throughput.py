@@ -13,7 +13,7 @@ from bench.contestants import contestants
 from bench.table import Effort, Table
 from bench.tables import connections
 
-LARGE, SMALL = 8 << 20, 1 << 20  # bytes a turn, some 4 ms
+LARGE, SMALL = 8 << 20, 256 << 10  # bytes a turn, some 3 ms
 MB = 1e6
 
 
