@@ -69,6 +69,11 @@ def cells(lab: Lab, *args: str) -> dict[Way, dict[str, Any]]:
     }
 
 
+def leases(lab: Lab) -> list[str]:
+    """What the LAN's server has given, in no order."""
+    return sorted(lab.inet.read(LEASES).splitlines())
+
+
 def red(found: dict[Way, dict[str, Any]]) -> set[Way]:
     return {way for way, one in found.items() if one.get("as_predicted") is False}
 
@@ -96,7 +101,7 @@ EXPECTED = {
 
 
 def test_what_is_predicted_is_what_packets_find(lab: Lab) -> None:
-    left, leases, bridge = lab.host.shell(LEFT).stdout, lab.inet.read(LEASES), lab.host.shell(BRIDGE).stdout
+    left, given, bridge = lab.host.shell(LEFT).stdout, leases(lab), lab.host.shell(BRIDGE).stdout
     watched = lab.host.popen(["sh", "-c", f"while :; do {BRIDGE}; sleep 0.05; done"])
     began = time.monotonic()
     found = cells(lab, "--probe", "--lan")
@@ -113,7 +118,7 @@ def test_what_is_predicted_is_what_packets_find(lab: Lab) -> None:
             assert found["internet", name, family]["measured"] is None
             assert "--from ssh:HOST" in found["internet", name, family]["heard"]
     assert lab.host.shell(LEFT).stdout == left, "nothing is left behind"
-    assert lab.inet.read(LEASES) == leases, "the addresses went back"
+    assert leases(lab) == given, "the addresses went back"
     assert "02:70:72" not in lab.host.shell("ip -4 neigh; ip -6 neigh show to 2001:db8::/32").stdout
 
 
@@ -211,7 +216,7 @@ def test_br_netfilter_turns_the_right_cells_red(lab: Lab) -> None:
 @pytest.mark.parametrize("when", ["asks", "has addresses"])
 def test_interrupted_and_killed(lab: Lab, number: signal.Signals, when: str) -> None:
     """No end, no lease: who holds it notices that we are gone."""
-    left, leases = lab.host.shell(LEFT).stdout, lab.inet.read(LEASES)
+    left, given = lab.host.shell(LEFT).stdout, leases(lab)
     started = lab.host.popen([str(GUESTNET), "reach", "--probe", "--lan"])
     if when == "asks":
         wait_for("the ends", lambda: "gnprobel5b" in lab.host.shell("ip -br link").stdout)
@@ -219,7 +224,7 @@ def test_interrupted_and_killed(lab: Lab, number: signal.Signals, when: str) -> 
         wait_for("the leases", lambda: lab.inet.read(LEASES).count("02:70:72") >= 5, interval=0.02)
     lab.host.send_signal(started, number)
     assert started.wait(timeout=15) in (130, -signal.SIGKILL, 128 + signal.SIGKILL)
-    wait_for("the leases to go", lambda: lab.inet.read(LEASES) == leases)
+    wait_for("the leases to go", lambda: leases(lab) == given)
     wait_for("the ends to go", lambda: lab.host.shell(LEFT).stdout == left)
 
 
@@ -247,11 +252,11 @@ def test_a_server_that_pings_each_address_first(lab: Lab) -> None:
     """As dnsmasq does by default: it offers late, and hears nobody meanwhile, not even who takes what was offered."""
     lab.host.write("/run/two.yaml", TWO)
     with dhcp_server(lab, without=("--no-ping",)):
-        before = lab.inet.read(LEASES)
+        before = leases(lab)
         found = cells(lab, "-f", "/run/two.yaml", "--probe", "--lan")
         assert red(found) == set()
         assert words(found, "spare", "internet") == words(found, "tap", "internet") == "lan/yes lan/yes"
-        assert sorted(lab.inet.read(LEASES).splitlines()) == sorted(before.splitlines())
+        assert leases(lab) == before
         # Both are offered one by then, and have asked for it; the server has not read that yet.
         started = lab.host.popen([str(GUESTNET), "-f", "/run/two.yaml", "reach", "--probe", "--lan"])
         wait_for("the ends", lambda: "gnprobel1b" in lab.host.shell("ip -br link").stdout)
@@ -260,7 +265,7 @@ def test_a_server_that_pings_each_address_first(lab: Lab) -> None:
         started.wait(timeout=10)
         wait_for("the ends to go", lambda: "gnprobel" not in lab.host.shell("ip -br link").stdout)
         time.sleep(8)
-        assert sorted(lab.inet.read(LEASES).splitlines()) == sorted(before.splitlines())
+        assert leases(lab) == before
 
 
 def test_a_lan_that_gives_half(lab: Lab) -> None:
