@@ -90,6 +90,7 @@ def run(lab: Lab, show: Show) -> None:
     inbound(lab, show, lambda client: f"web1 tcp 22 from {client}")
     show.title("from web1 to the internet (the far side says whom it sees: SNAT and NAT66)")
     outbound(guest, show)
+    command(lab, show, "reach", "--probe", expect="as predicted")
     show.title("web1 is shut off; the same connections")
     guest.destroy()
     inbound(lab, show, None)
