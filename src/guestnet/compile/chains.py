@@ -23,6 +23,8 @@ MARK = 0x2000
 _LISTENERS = {"on": ("{ip} daddr . ", "{addr} . "), "nic": ("iifname . ", "ifname . "), "any": ("", "")}
 FAMILIES = {4: ("ip", "ipv4_addr"), 6: ("ip6", "ipv6_addr")}
 PORT = "inet_proto . inet_service"
+SERVICES = (53, 67, 547)  # DNS and DHCP, which the host serves on its guests' bridges
+SERVED = "services of the host"  # stands among the sets and maps when a forward on NICs or any address has such a port
 FLOWS = "flows"  # begins the names of the sets in which the kernel counts
 
 
@@ -78,7 +80,7 @@ def chains(filled: set[str]) -> list[list[str]]:
     rules = {
         "prerouting": _translate("forwards", families),
         "output": _translate("local", families),
-        **{name: some for family in families for name, some in _family(family, asking).items()},
+        **{name: some for family in families for name, some in _family(family, filled).items()},
         "postrouting": asking(_postrouting(filled)) if families else [],
         "forward": _forward(families, asking),
         "known": _known(families) if families else [],
@@ -112,21 +114,23 @@ def _translate(start: str, families: Sequence[int]) -> list[str]:
     ]
 
 
-def _family(family: int, asking: Callable[[Iterable[str]], list[str]]) -> dict[str, list[str]]:
+def _family(family: int, filled: set[str]) -> dict[str, list[str]]:
     """The kinds of listeners, in the order that decides when several fit."""
-    ip = FAMILIES[family][0]
-    # NICs and `any` are every address but these: the host's own local services, and guests' DNS and DHCP. In one set
-    # of intervals they would cost a connection 1 %; and ::1 comes through no NIC (RFC 4291, 2.5.3).
-    local = ["ip daddr 127.0.0.0/8 return"] if family == 4 else ["ip6 daddr fe80::/10 return"]  # noqa: PLR2004
-    own = [] if family == 4 else ["ip6 daddr ::1 return"]  # noqa: PLR2004
-    services = f"{ip} daddr @own{family} meta l4proto {{ tcp, udp }} th dport {{ 53, 67, 547 }} return"
+    ip, asking = FAMILIES[family][0], _asking(filled)
+    # NICs and `any` are every address but these: the host's own local services, and guests' DNS and DHCP. Loopback
+    # addresses come through no NIC: the kernel drops them (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3), and `martians` where
+    # route_localnet is on.
+    own = "ip daddr 127.0.0.0/8 return" if family == 4 else "ip6 daddr ::1 return"  # noqa: PLR2004
+    local = [] if family == 4 else ["ip6 daddr fe80::/10 return"]  # noqa: PLR2004
+    ports = f"meta l4proto {{ tcp, udp }} th dport {{ {', '.join(map(str, SERVICES))} }}"
+    services = [f"{ip} daddr @own{family} {ports} return"] if SERVED in filled else []
     on, nic, anywhere = (asking(_lookups(kind, family)) for kind in _LISTENERS)
     loop = asking([f"ip daddr 127.0.0.0/8 {_lookup('loop4', 4, '')}"]) if family == 4 else []  # noqa: PLR2004
-    most = [*on, *local, services]
+    most = [*on, *local, *services]
     jump = [f"jump nic{family}"] if nic else []
     return {
         f"forwards{family}": [*most, *jump, *anywhere],
-        f"local{family}": [*loop, *own, *most, *anywhere],
+        f"local{family}": [*loop, own, *most, *anywhere],
         # A NIC stands for the addresses it has now: the kernel looks for them at each connection.
         f"nic{family}": ["fib daddr . iif type != local return", *nic] if nic else [],
     }

@@ -92,8 +92,16 @@ def _asked(world: World) -> set[str]:
         kind = forward.target.version, forward.protocol == "all", type(forward.listen), forward.source is None
         shapes.setdefault((kind, large, forward.opens, forward.loopback), forward)
     asked = set(elements(shapes.values()))
+    served = any(_takes_services(forward) for guest in world.guests for forward in guest.forwards)
     # Where there are forwards, `reach --probe` makes one on any address for the time of its measurement.
-    return asked | {f"any{family}" for family in FAMILIES if any(name[-1] == str(family) for name in asked)}
+    anywhere = {f"any{family}" for family in FAMILIES if any(name[-1] == str(family) for name in asked)}
+    return asked | anywhere | ({chains.SERVED} if served else set())
+
+
+def _takes_services(forward: Forward) -> bool:
+    """Whether it would take guests' DNS or DHCP to the host, if nothing kept it from that."""
+    anywhere = forward.listen is None or isinstance(forward.listen, str)
+    return anywhere and any(port in forward.ports for port in chains.SERVICES)
 
 
 def _listener(forward: Forward) -> tuple[str, str]:
