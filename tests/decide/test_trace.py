@@ -90,6 +90,25 @@ def test_the_admit_rule_is_ours() -> None:
     assert not found[-1].ended
 
 
+@pytest.mark.parametrize(
+    ("rule", "verdict", "end"),
+    [
+        ('accept comment "do not reject"', "accept", ""),
+        ("jump reject", "jump reject", ""),
+        ("goto reject", "goto reject", ""),
+        ("ip saddr @reject return", "return", ""),
+        ('log prefix "reject "', "continue", ""),
+        ("ip saddr @reject drop", "drop", "dropped"),
+        ('drop comment "reject"', "drop", "dropped"),
+        ("reject with icmpx admin-prohibited", "drop", "rejected"),
+        ('reject with tcp reset comment "go away"', "drop", "rejected"),
+    ],
+)
+def test_a_verdict_is_no_word_of_a_comment_or_a_name(rule: str, verdict: str, end: str) -> None:
+    ((*_, step),) = steps(f"{IN}trace id a1 inet other forward rule {rule} (verdict {verdict})")
+    assert (step.text, step.end) == (rule, end)
+
+
 def test_packets_of_one_connection_are_told_apart() -> None:
     assert [len(found) for found in steps(IN + IN)] == [3, 3]
 

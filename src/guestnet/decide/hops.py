@@ -81,7 +81,7 @@ def _entry(head: Head, protocol: str) -> Hop:
 
 def _translated(steps: Sequence[Step], index: int) -> str:
     """Whom it is for after a DNAT, which the next chain that it enters shows."""
-    if not _TRANSLATES.search(steps[index].text):
+    if not _TRANSLATES.search(steps[index].bare):
         return ""
     after = next(heads(steps[index + 1 :]), None)
     return f" -> {after.target} port {after.port}" if after else ""
@@ -89,11 +89,11 @@ def _translated(steps: Sequence[Step], index: int) -> str:
 
 def is_translated(steps: Sequence[Step]) -> bool:
     """Whether a rule gave it another destination, which no chain may have seen since."""
-    return any(step.verdict == "accept" and _TRANSLATES.search(step.text) for step in steps)
+    return any(step.verdict == "accept" and _TRANSLATES.search(step.bare) for step in steps)
 
 
 def masqueraded(steps: Sequence[Step]) -> bool:
-    return any(step.verdict == "accept" and "masquerade" in step.text for step in steps)
+    return any(step.verdict == "accept" and "masquerade" in step.bare for step in steps)
 
 
 def route_text(said: str) -> str:

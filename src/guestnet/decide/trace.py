@@ -15,6 +15,9 @@ from guestnet.compile.admit import COMMENT
 _LINE = re.compile(r"trace id (\w+) (\w+) (\S+) (\S+) (packet: |rule |verdict |policy |unknown rule )(.*)")
 _VERDICT = re.compile(r"(.*) \(verdict ([^()]*)\)\s*$")
 _COUNTER = re.compile(r"counter packets \d+ bytes \d+ ")
+_QUOTED = re.compile(r'"[^"]*"')
+_REJECT = re.compile(r"(?<![@\w.-])reject(?![\w.-])")  # no name of a set
+_GOES_ON = {"accept", "jump", "goto", "return", "continue"}
 OURS = "inet guestnet_trace"  # the table that marks the packets
 REPLIES = "replies"  # those chains of it, `replies` and `replies_out`, see answers once more, when NAT is known
 
@@ -37,9 +40,14 @@ class Step:
     @property
     def end(self) -> str:
         """`dropped` or `rejected` when the packet ended here, else empty."""
-        if self.kind == "rule" and re.search(r"\breject\b", self.text):
+        if self.kind == "rule" and self.verdict.partition(" ")[0] not in _GOES_ON and _REJECT.search(self.bare):
             return "rejected"
         return "dropped" if self.verdict == "drop" else ""
+
+    @property
+    def bare(self) -> str:
+        """The text without comments, and whatever else a person may have written between quotes."""
+        return _QUOTED.sub('""', self.text)
 
 
 @dataclass(frozen=True)
