@@ -15,7 +15,7 @@ from guestnet.decide.reach import HOST, INTERNET, Cell, End, Verdict, predict
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
 from guestnet.spec.resolve import Taken, resolve
-from guestnet.spec.world import Lan
+from guestnet.spec.world import Lan, World
 
 FACTS = Facts(
     hostname="kvm1",
@@ -100,9 +100,25 @@ def test_what_no_end_can_be_plugged_into() -> None:
 
 def test_the_bridge_filter_is_of_a_family_and_of_bridges() -> None:
     facts = replace(FACTS, bridge_filter=("ip6tables",))
-    assert "ip6tables's FORWARD drops" in rules.filtered(lan("mode: bridge, bridge: br0"), facts, 6)
+    assert "ip6tables' FORWARD drops" in rules.filtered(lan("mode: bridge, bridge: br0"), facts, 6)
     assert rules.filtered(lan("mode: bridge, bridge: br0"), facts, 4) == ""
     assert rules.filtered(lan("mode: macvtap, interface: up0"), facts, 6) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mode: macvtap, interface: up0", "n: the kernel passes nothing between the host and its macvtaps on up0; "),
+        ("mode: macvtap, interface: eth1", "n: guests and host talk only over the LAN, "),
+        ("mode: macvtap, interface: up0, macvtap: vepa", "n: guests and host talk only over the LAN, "),
+    ],
+)
+def test_the_plan_says_of_macvtap_what_the_matrix_says(text: str, said: str) -> None:
+    tap = lan(text)
+    note = next(rules.notes(World((), (), (tap,)), FACTS))
+    assert note.startswith(f"network {said}")
+    assert ("the host and its" in note) == (rules.with_host(tap, FACTS, 4)[0] == "no")
+    assert note.endswith("give the guests a second NIC in a nat or isolated network, or use mode bridge")
 
 
 def test_what_the_lan_did_not_give() -> None:

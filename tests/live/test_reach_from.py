@@ -33,23 +33,32 @@ networks:
     inbound: {ipv6: closed}
   wan: {mode: routed, bridge: virbr6, stp: false, ipv4: 198.51.101.1/25, ipv6: none, uplink: up0}
   inner: {mode: routed, bridge: virbr7, stp: false, ipv4: 10.66.7.1/24, ipv6: none}
+  behind:
+    mode: nat
+    bridge: virbr8
+    stp: false
+    ipv4: 10.66.8.1/24
+    ipv6: none
+    uplink: up0
+    egress: {deny: [203.0.113.0/28]}
   spare: {mode: bridge, bridge: br1, interface: eth1}
 guests:
   web1: {network: lab, mac: "52:54:00:12:34:56", forwards: ["4023:22"]}
+  web2: {network: behind, mac: "52:54:00:12:34:57", forwards: ["4024:22"]}
 """
 UPSTREAM = """
 ip route add 198.51.100.0/23 via 203.0.113.2
 ip -6 route add 2001:db8:66::/48 via 2001:db8:1::2
 ip route add 10.66.7.0/24 dev lo  # it sends there, and nobody is there
 """
-NETWORKS = ("lab", "plain", "cell", "dmz", "shut", "wan", "inner", "spare")
+NETWORKS = ("lab", "plain", "cell", "dmz", "shut", "wan", "inner", "behind", "spare")
 LEFT = "nft -s list table inet guestnet; ip -o link | cut -d' ' -f2 | sort"
 Way = tuple[str, str, str]  # from, to, family
 # Inwards, predicted/measured
 EXPECTED = {
     "lab": "forwards/forwards forwards/forwards", "plain": "no/None no/None", "cell": "no/None no/None",
     "dmz": "yes/yes yes/yes", "shut": "yes/yes no/no", "wan": "yes/yes -", "inner": "yes/None -",
-    "spare": "lan/None lan/None",
+    "behind": "forwards/forwards -", "spare": "lan/None lan/None",
 }  # fmt: skip
 
 
@@ -114,9 +123,24 @@ def test_the_summary_says_from_where(lab: Lab) -> None:
 
 
 def test_a_network_that_takes_only_what_comes_through_the_uplink(lab: Lab) -> None:
-    """From a link of our own it is told as it is from there."""
-    assert red(cells(lab)) == {("internet", "wan", "ipv4")}
+    """A link of our own is not where that comes from, so it is not asked; what forwards lead to is."""
+    found = cells(lab)
+    assert red(found) == set()
+    told = found["internet", "wan", "ipv4"]
+    assert (told["predicted"], told["measured"], told["as_predicted"]) == ("yes", None, None)
+    assert told["heard"] == "it takes only what comes through up0; --from ssh:HOST asks there"
+    assert inwards(found)["behind"] == "forwards/forwards -"
     assert red(cells(lab, "--from", "ssh:root@vps")) == set()
+
+
+def test_a_gateway_that_egress_denies(lab: Lab) -> None:
+    """It is asked for the internet, and guests do reach that."""
+    found = cells(lab)["behind", "internet", "ipv4"]
+    assert found["reason"].endswith("but not 203.0.113.0/28: egress")
+    assert (found["predicted"], found["measured"], found["as_predicted"]) == ("yes", None, None)
+    assert found["heard"].startswith("egress denies the gateway 203.0.113.1, which is asked for the internet; name")
+    found = cells(lab, "--target", "203.0.113.99")["behind", "internet", "ipv4"]
+    assert "egress" not in found["heard"]
 
 
 def test_what_stops_it_on_the_real_uplink_only(lab: Lab) -> None:
@@ -219,7 +243,7 @@ def test_something_else_than_python_there(lab: Lab, command: str, said: str) -> 
 def test_interrupted_and_killed(lab: Lab, number: signal.Signals) -> None:
     before, there = lab.host.shell(LEFT).stdout, processes(lab)
     started = lab.host.popen([str(GUESTNET), "reach", "--probe", "--from", "ssh:root@vps"])
-    wait_for("the ends", lambda: "gnprobe7b" in lab.host.shell("ip -br link").stdout)
+    wait_for("the ends", lambda: "gnprobe8b" in lab.host.shell("ip -br link").stdout)
     assert "python3 -ISE" in processes(lab)
     lab.host.send_signal(started, number)
     started.wait(timeout=15)

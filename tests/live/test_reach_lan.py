@@ -202,9 +202,9 @@ def test_br_netfilter_turns_the_right_cells_red(lab: Lab) -> None:
     }
     assert red(found) == {(*way, family) for way in alone for family in FAMILIES}
     assert (
-        "br_netfilter is on and iptables's FORWARD drops what passes br1" in found["spare", "internet", "ipv4"]["heard"]
+        "br_netfilter is on and iptables' FORWARD drops what passes br1" in found["spare", "internet", "ipv4"]["heard"]
     )
-    assert "ip6tables's" in found["spare", "internet", "ipv6"]["heard"]
+    assert "ip6tables' FORWARD" in found["spare", "internet", "ipv6"]["heard"]
     assert words(found, "tap", "internet") == "lan/yes lan/yes", "a macvtap passes no bridge"
     assert red(found) - red(spared) == {("spare", "internet", "ipv4"), ("spare", "spare", "ipv4")}, (
         "what the plan advises"

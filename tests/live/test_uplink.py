@@ -27,6 +27,9 @@ def test_the_host_keeps_its_route_and_its_connectivity() -> None:
         assert "proto ra" in default_route(lab.host)
         assert lab.host.probe("tcp", "2001:db8:1::1", 7).kind == "answered"
         assert "Nothing to do" in apply(lab.host)
+        shown = lab.host.guestnet("reach", "--probe").stdout
+        assert "the host's IPv6 gateway fe80::" in shown, "by its global address the guests could ask it"
+        assert "has no address that guests could ask; name one with --target" in shown
 
         lab.host.reboot()
         assert "proto ra" in default_route(lab.host)

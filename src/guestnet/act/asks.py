@@ -155,12 +155,13 @@ def _whom(wanted: Wanted) -> _Whom | str:
 def _internet(wanted: Wanted) -> _Whom | str:
     family, network = wanted.family, wanted.source.network
     known = wanted.ends.known[network.name] if network else None
-    asked = (known.far if known else wanted.host.target).get(family)
+    far = known.far if known else wanted.host.far
+    asked = far.asked.get(family)
     if asked:
         return asked, wanted.question.port, None
     if known and known.on_lan:
         return lacking(family, address=family in wanted.asker.addresses, router=False)
-    return f"the host has no IPv{family} gateway to ask for; name another with --target"
+    return far.lack(family)
 
 
 def _guest(wanted: Wanted) -> _Whom | str:
@@ -194,6 +195,7 @@ def _by_forward(wanted: Wanted, guest: Guest, nic: Nic, its: frozenset[str]) -> 
         came_from=wanted.asker.addresses.get(family, ""),
         forwards=forwards,
         running=running_domain(wanted.host.facts, guest),
+        options=" --lan" if wanted.source.on_lan else "",
         names=hostview.names(wanted.host),
     )
     return asked, port, through

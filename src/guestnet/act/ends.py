@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from guestnet.decide.facts import Facts
+from guestnet.decide.upstream import Far
 from guestnet.host import probe
 from guestnet.host.run import run
 from guestnet.spec.world import Network, World
@@ -21,7 +22,7 @@ class Known:
     """What the guests of a network know, by family: the host's address there, and whom to ask for the internet."""
 
     host: dict[int, str]
-    far: dict[int, str]
+    far: Far
     on_lan: bool = False
 
 
@@ -30,7 +31,7 @@ class Stage:
     """The ends, by network name, and the ports of the forwards for the measurement.
 
     gates: the host's addresses that `outside` knows. elsewhere: the machine that `outside` is on, "" for a link of our
-    own. without: why a network has no ends.
+    own. without: why a network has no ends. uplinks: of networks, the only NICs that they take connections from.
     """
 
     here: probe.End
@@ -41,6 +42,7 @@ class Stage:
     gates: dict[int, str] = field(default_factory=dict)
     elsewhere: str = ""
     without: dict[str, str] = field(default_factory=dict)
+    uplinks: dict[str, str] = field(default_factory=dict)
 
 
 def own(network: Network, family: int) -> str | None:

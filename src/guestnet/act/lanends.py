@@ -10,6 +10,7 @@ from guestnet.act.ends import Known, Stage
 from guestnet.decide import lan as rules
 from guestnet.decide.facts import Facts
 from guestnet.decide.reach import FAMILIES
+from guestnet.decide.upstream import Far
 from guestnet.host import probe, probelan
 from guestnet.host.run import ProgramError
 from guestnet.spec.world import Lan
@@ -59,5 +60,5 @@ def settle(lans: list[Lan], facts: Facts, chosen: Mapping[int, str], stage: Stag
             address = rules.hosts_address(lan, facts, family, its)
             if its is not None and address is not None:
                 host[family] = address
-        far = {family: chosen.get(family) or router for family, router in first.routers.items()}
+        far = Far({family: chosen.get(family) or router for family, router in first.routers.items()})
         stage.known[lan.name] = Known(host, far, on_lan=True)

@@ -22,6 +22,7 @@ from guestnet.decide import lan as rules
 from guestnet.decide.facts import Facts
 from guestnet.decide.judge import Heard, elsewhere, judge
 from guestnet.decide.reach import FAMILIES, INTERNET, Cell, Key, Measured
+from guestnet.decide.upstream import Far, allowed
 from guestnet.host import lock, probe
 from guestnet.host.run import run
 from guestnet.spec.world import Network, World
@@ -35,13 +36,13 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Host:
-    """What there is to measure. running: the networks that are on; target: whom to reach outside, by family; chosen:
-    those of them that were named, and are not the host's own gateway."""
+    """What there is to measure. running: the networks that are on; far: whom to reach outside, by family; chosen: those
+    of them that were named, and are not the host's own gateway."""
 
     world: World
     facts: Facts
     running: frozenset[str]
-    target: Mapping[int, str]
+    far: Far
     chosen: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -119,7 +120,7 @@ def stage(host: Host, how: How, report: Report) -> Iterator[Stage]:
             report(f"starting a probe on {how.elsewhere}")
         outside = probe.elsewhere(how.elsewhere) if how.elsewhere else probe.outside("gnprobe0")
         todo.callback(outside.close)
-        stage = Stage(here, outside, gates=_gates(facts, how), elsewhere=how.elsewhere)
+        stage = Stage(here, outside, gates=_gates(facts, how), elsewhere=how.elsewhere, uplinks=_uplinks(networks))
         if not how.lan:
             stage.without = {lan.name: rules.left_out(lan) for lan in lans}
             lans = []
@@ -129,7 +130,7 @@ def stage(host: Host, how: How, report: Report) -> Iterator[Stage]:
         for i, network in enumerate(networks):
             stage.guests[network.name] = plug(network, f"gnprobe{i + 1}", free(network, world, facts, here), todo)
             host_there = {family: address for family in FAMILIES if (address := own(network, family))}
-            stage.known[network.name] = Known(host_there, dict(host.target))
+            stage.known[network.name] = Known(host_there, allowed(host.far, network, host.chosen))
         lans = lanends.plug(lans, facts, stage, todo)
         bridges = [network.bridge for network in networks]
         _learning([*bridges, *(lan.bridge for lan in lans if lan.bridge)], report)
@@ -153,6 +154,10 @@ def _gates(facts: Facts, how: How) -> dict[int, str]:
         its = [str(one.ip) for link, one in facts.addresses if link in nics and one.version == family]
         found |= {family: its[0]} if its else {}
     return found
+
+
+def _uplinks(networks: list[Network]) -> dict[str, str]:
+    return {network.name: network.uplink for network in networks if network.uplink}
 
 
 def _learning(bridges: list[str], report: Report) -> None:

@@ -45,7 +45,7 @@ def questions(cell: Cell, stage: Stage, patience: float) -> Iterator[Question]:
 
 
 def _outwards(cell: Cell, asker: probe.End, stage: Stage) -> Iterator[_Asked]:
-    to = stage.known[cell.source.name].far.get(cell.family)
+    to = stage.known[cell.source.name].far.asked.get(cell.family)
     if to and cell.family in asker.addresses:
         for protocol, port in _FAR:
             yield "far", protocol, to, port
@@ -77,8 +77,10 @@ def unasked(cell: Cell, stage: Stage) -> str:
     network = cell.source if cell.source.kind == "network" else cell.target
     if stage.known[network.name].on_lan:
         return _unasked_on_lan(cell, stage, stage.guests[network.name][0])
-    if cell.target == INTERNET and cell.family not in stage.known[network.name].far:
-        return f"nobody to ask: the host has no IPv{cell.family} gateway; name one with --target"
+    if cell.target == INTERNET and cell.family not in stage.known[network.name].far.asked:
+        return stage.known[network.name].far.lack(cell.family)
+    if _by_uplink(cell, stage):
+        return f"it takes only what comes through {stage.uplinks[network.name]}; --from ssh:HOST asks there"
     return "no address is free in the network for an end to measure with"
 
 
@@ -96,7 +98,15 @@ def _unasked_on_lan(cell: Cell, stage: Stage, first: probe.End) -> str:
 def _absent(cell: Cell, stage: Stage) -> bool:
     if any(end.kind == "network" and end.name not in stage.guests for end in (cell.source, cell.target)):
         return True
-    return cell.source == INTERNET and not stage.elsewhere and stage.known[cell.target.name].on_lan
+    if cell.source != INTERNET or stage.elsewhere:
+        return False
+    return stage.known[cell.target.name].on_lan or _by_uplink(cell, stage)
+
+
+def _by_uplink(cell: Cell, stage: Stage) -> bool:
+    """Whether a link of our own is not where the connections would come from; forwards are admitted from anywhere."""
+    ours = cell.source == INTERNET and not stage.elsewhere
+    return ours and cell.verdict == "yes" and cell.target.name in stage.uplinks
 
 
 def _answerer(cell: Cell, stage: Stage) -> tuple[probe.End, str | None]:

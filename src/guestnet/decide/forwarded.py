@@ -30,6 +30,7 @@ class Through:
     came_from: str
     forwards: tuple[Forward, ...] = ()
     running: bool | None = True
+    options: str = ""  # that `why` needs for it
     made: bool = False  # by guestnet itself, for a measurement
     names: Mapping[str, str] = field(default_factory=dict)
 
@@ -90,7 +91,7 @@ def _add(through: Through) -> str:
     for one in through.forwards:
         if one.protocol == through.protocol and one.to.first <= through.port <= one.to.last:
             host = one.ports.first + through.port - one.to.first
-            ask = f"guestnet why {through.source} {through.name} {host}{suffix}"
+            ask = f"guestnet why {through.source} {through.name} {host}{suffix}{through.options}"
             return f"its port {through.port} is forwarded from the host's {host}: {ask}"
     todo = f"to reach its port {through.port}, write at guest {through.name} in the file, and apply: "
     todo += f'forwards: ["{through.port}{suffix}"]'

@@ -8,12 +8,13 @@ from typing import Literal
 
 from guestnet.decide.facts import Facts
 from guestnet.spec.choose import overlaps
-from guestnet.spec.world import Lan
+from guestnet.spec.world import Lan, World
 
 Said = tuple[Literal["yes", "no", "lan"], str]
 Address = IPv4Interface | IPv6Interface
 
 _REFLECTED = "vepa: if the switch sends it back (802.1Qbg)"
+ADVICE = "give the guests a second NIC in a nat or isolated network, or use mode bridge"
 _NO_DEVICE = "each guest has a device of its own, and there is none for an end to measure with"
 
 
@@ -97,7 +98,42 @@ def filtered(lan: Lan, facts: Facts, family: int) -> str:
     program = "iptables" if family == 4 else "ip6tables"  # noqa: PLR2004
     if not lan.bridge or program not in facts.bridge_filter:
         return ""
-    return f"br_netfilter is on and {program}'s FORWARD drops what passes {lan.bridge}"
+    return f"br_netfilter is on and {program}' FORWARD drops what passes {lan.bridge}"
+
+
+def notes(world: World, facts: Facts) -> Iterator[str]:
+    """What of them the reader of a plan should know."""
+    for lan in world.lans:
+        if lan.mode == "macvtap":
+            yield _macvtap(lan, facts)
+        for name in (lan.interface, *lan.interfaces) if not lan.bridge else ():
+            nic = facts.nic(name)
+            if nic is not None and not nic.up:
+                yield (
+                    f"network {lan.name}: {name} is down, and libvirt does not bring it up: ip link set {name} up, "
+                    "and the same in the host's network configuration"
+                )
+        for program in facts.bridge_filter if lan.bridge else ():
+            yield (
+                f"network {lan.name}: br_netfilter is on and {program}' FORWARD drops by default, so what its guests "
+                f"send over {lan.bridge} is dropped; accept it: {program} -I FORWARD -i {lan.bridge} -o {lan.bridge} "
+                "-j ACCEPT, or turn it off: sysctl net.bridge.bridge-nf-call-"
+                f"{'ip6tables' if program == 'ip6tables' else 'iptables'}=0"
+            )
+
+
+def _macvtap(lan: Lan, facts: Facts) -> str:
+    said = [with_host(lan, facts, family) for family in (4, 6)]
+    if any(verdict == "no" for verdict, _ in said):
+        return (
+            f"network {lan.name}: the kernel passes nothing between the host and its macvtaps on {lan.interface}; "
+            f"where guests and host must talk, {ADVICE}"
+        )
+    return (
+        f"network {lan.name}: guests and host talk only over the LAN, where another NIC of the host is on it or the "
+        f"switch sends back what comes from {lan.interface}: the kernel passes nothing between a NIC and its macvtaps; "
+        f"else {ADVICE}"
+    )
 
 
 def _own(lan: Lan, facts: Facts, family: int) -> Iterator[Address]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from guestnet.decide import oldhook, passthrough
+from guestnet.decide import lan, oldhook, passthrough, upstream
 from guestnet.decide.conflicts import beside
 from guestnet.decide.desired import address_now, own_address
 from guestnet.decide.facts import Domain, DomainNic, Facts, Listener
@@ -22,9 +22,9 @@ def notices(world: World, facts: Facts) -> tuple[str, ...]:
     found += _absent(world, facts)
     found += _served(world, facts)
     found += beside(world, facts)
-    found += _lans(world, facts)
+    found += lan.notes(world, facts)
     found += passthrough.notes(world, facts)
-    found += _upstream(world, facts)
+    found += upstream.notes(world, facts)
     found += _loopback(world, facts)
     found += oldhook.notes(world, facts)
     found += _firewalld(world, facts)
@@ -38,47 +38,6 @@ def notices(world: World, facts: Facts) -> tuple[str, ...]:
             "that start and stop (systemctl restart libvirtd; running guests keep running)"
         )
     return tuple(found)
-
-
-def _lans(world: World, facts: Facts) -> Iterator[str]:
-    for lan in world.lans:
-        if lan.mode == "macvtap":
-            yield (
-                f"network {lan.name}: the kernel passes nothing between the host and its macvtaps on {lan.interface}; "
-                "where guests and host must talk, give the guests a second NIC in a nat or isolated network, or use "
-                "mode bridge"
-            )
-        for name in (lan.interface, *lan.interfaces) if not lan.bridge else ():
-            nic = facts.nic(name)
-            if nic is not None and not nic.up:
-                yield (
-                    f"network {lan.name}: {name} is down, and libvirt does not bring it up: ip link set {name} up, "
-                    "and the same in the host's network configuration"
-                )
-        for program in facts.bridge_filter if lan.bridge else ():
-            yield (
-                f"network {lan.name}: br_netfilter is on and {program}'s FORWARD drops by default, so what its guests "
-                f"send over {lan.bridge} is dropped; accept it: {program} -I FORWARD -i {lan.bridge} -o {lan.bridge} "
-                "-j ACCEPT, or turn it off: sysctl net.bridge.bridge-nf-call-"
-                f"{'ip6tables' if program == 'ip6tables' else 'iptables'}=0"
-            )
-
-
-def _upstream(world: World, facts: Facts) -> Iterator[str]:
-    """The routes that the router out there needs, ready to paste."""
-    for network in world.networks:
-        if network.mode != "routed":
-            continue
-        for side in network.sides:
-            version = side.host.version
-            nics = [uplink.nic for uplink in facts.uplinks if version in uplink.families]
-            via = next((own.ip for link, own in facts.addresses if link in nics and own.version == version), None)
-            if via is not None and not (network.proxy_arp and version == 4):  # noqa: PLR2004
-                ip = "ip -6" if version == 6 else "ip"  # noqa: PLR2004
-                yield (
-                    f"network {network.name}: the router upstream needs a route to it: "
-                    f"{ip} route add {side.host.network} via {via}"
-                )
 
 
 def _firewalld(world: World, facts: Facts) -> Iterator[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from guestnet.compile import ruleset
-from guestnet.decide import lan
+from guestnet.decide import lan, upstream
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
 from guestnet.spec.world import Lan, Network, Side4, Side6, World
@@ -101,16 +101,29 @@ _Said = tuple[Verdict, str]
 
 
 def _outwards(network: Network, facts: Facts, family: int) -> _Said:
-    side = _side(network, family)
     if network.mode == "isolated":
         return "no", "isolated: nothing leaves the network"
     if not any(family in uplink.families for uplink in facts.uplinks):
         return "no", f"the host has no IPv{family} default route"
+    if upstream.all_denied(network, family):
+        return "no", f"egress of {network.name} denies all of IPv{family}"
+    but = upstream.but_not(network, family)
     if network.mode == "nat" and (family == 4 or network.nat6):  # noqa: PLR2004
-        return "yes", f"NAT{'44' if family == 4 else '66'} by libvirt, as the host's own address"  # noqa: PLR2004
-    if side is not None and is_private(side.host.ip):
+        return "yes", f"NAT{'44' if family == 4 else '66'} by libvirt, as the host's own address{but}"  # noqa: PLR2004
+    verdict, reason = _untranslated(network, facts, family)
+    return verdict, f"{reason}{but if verdict == 'yes' else ''}"
+
+
+def _untranslated(network: Network, facts: Facts, family: int) -> _Said:
+    """Outwards without NAT of this host's."""
+    side = _side(network, family)
+    if side is None or not is_private(side.host.ip):
+        return "yes", f"no NAT: the upstream router needs a route to {side.host.network if side else ''}"
+    if not upstream.translates(network, facts, family):
         return "no", f"no NAT, and {side.host.network} is private: the internet cannot answer"
-    return "yes", f"no NAT: the upstream router needs a route to {side.host.network if side else ''}"
+    if network.proxy_arp and family == 4:  # noqa: PLR2004
+        return "yes", f"proxy ARP on {network.uplink}, and the router upstream NATs it"
+    return "yes", "the router upstream needs a route to it, and NATs it"
 
 
 def _inwards(network: Network, forwards: list[str], facts: Facts, family: int) -> _Said:

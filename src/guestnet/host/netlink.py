@@ -103,15 +103,14 @@ def uplinks() -> tuple[Uplink, ...]:
     return tuple(Uplink(name, tuple(sorted(found)), name in learned) for name, found in sorted(families.items()))
 
 
-def gateways() -> dict[int, str]:
-    """Family -> the router of its default route, where that has an address which others than the host can name."""
-    found: dict[int, str] = {}
+def gateways() -> dict[int, tuple[str, ...]]:
+    """Family -> the routers of its default routes."""
+    found: dict[int, tuple[str, ...]] = {}
     with IPRoute() as netlink:
         for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
             for route in netlink.get_default_routes(family=family, table=_RT_TABLE_MAIN):
-                gateway = route.get_attr("RTA_GATEWAY")
-                if gateway and not ipaddress.ip_address(gateway).is_link_local:
-                    found.setdefault(number, gateway)
+                gateway = _gateway(route)
+                found[number] = (*found.get(number, ()), *([gateway] if gateway else []))
     return found
 
 

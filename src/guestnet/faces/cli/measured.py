@@ -6,6 +6,7 @@ from guestnet.act.measure import Host
 from guestnet.act.survey import look
 from guestnet.decide.describe import describe
 from guestnet.decide.state import Network
+from guestnet.decide.upstream import beyond
 from guestnet.faces.cli.online import host, wish
 from guestnet.faces.cli.options import Options
 from guestnet.host import netlink
@@ -26,4 +27,4 @@ def place(options: Options, verb: str, targets: list[str]) -> tuple[Host, tuple[
         seen = look(wanted, libvirt)
     running = {key.name for key, thing in seen.live.items() if isinstance(thing, Network) and thing.running}
     drift = tuple(f"{item.title}: {line}" for item in describe(seen.plan) for line, _ in item.lines)
-    return Host(seen.plan.world, seen.plan.facts, frozenset(running), netlink.gateways() | chosen, chosen), drift
+    return Host(seen.plan.world, seen.plan.facts, frozenset(running), beyond(netlink.gateways(), chosen), chosen), drift
