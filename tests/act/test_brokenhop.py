@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from guestnet.act.brokenhop import MOST, _comes, choose
+from guestnet.act.brokenhop import MOST, _comes, _count, choose
 from guestnet.act.questions import Question
 from guestnet.decide.judge import Asked
 from guestnet.decide.reach import HOST, INTERNET, Cell, End, Measured
@@ -36,6 +36,12 @@ def test_the_odd_one_is_among_them() -> None:
     lab = End("network", "lab")
     every = [wrong(lab, End("network", f"n{i}")) for i in range(20)] + [wrong(HOST, INTERNET)]
     assert every[-1] in choose(every)
+
+
+def test_how_many_are_followed() -> None:
+    assert _count(1, 1) == "1 cell that is"
+    assert _count(2, 2) == "2 cells that are"
+    assert _count(8, 9) == "8 of 9 cells that are"
 
 
 @pytest.mark.parametrize(

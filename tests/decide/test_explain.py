@@ -3,6 +3,7 @@ what no trace shows varied. The way is asserted whole where that is what a perso
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -15,7 +16,10 @@ from guestnet.decide.forwarded import Through
 from guestnet.decide.hops import Hop, route_text
 from guestnet.decide.trace import Step, first, parse
 from guestnet.decide.why import explain, let_through
-from guestnet.spec.world import Forward
+from guestnet.spec.load import load_spec
+from guestnet.spec.memory import Memory
+from guestnet.spec.resolve import Taken, resolve
+from guestnet.spec.world import Forward, Lan, Network
 from guestnet.words.ports import PortRange
 
 SILENCE = {"outcome": "silence", "by": "", "text": "no answer"}
@@ -118,7 +122,7 @@ RULES = [
      "the host differs from the file (host: ~ firewall table): guestnet apply", None),
     ("isolated", {"promise": "yes"},
      "dropped by guestnet's rule in table inet guestnet, chain forward: iifname @isolated drop",
-     "guestnet apply", None),
+     "the host is as the file says: see guestnet show", None),
     ("closed", {"asked": "10.66.1.10", "promise": "forwards", "reason": "only 4023/tcp -> web1:22"},
      "rejected by guestnet's rule in table inet guestnet, chain forward: "
      "meta nfproto ipv4 oifname @closed4 reject with icmpx admin-prohibited",
@@ -156,6 +160,89 @@ def test_a_network_with_an_uplink_of_its_own() -> None:
     assert explain(replace(known, uplink="up0")).todo == (
         "wan takes only what comes in through up0, and this came by a link of our own: measure with --from ssh:HOST"
     )
+
+
+def network(text: str, name: str = "lab") -> Network | Lan:
+    """One as the file has it."""
+    spec = load_spec(f"networks: {{{name}: {{{text}}}}}", "test.yaml")
+    world, _ = resolve(spec, Memory(), random=random.Random(1), taken=Taken(), macs={})  # noqa: S311  no secret
+    return world.networks[0] if world.networks else world.lans[0]
+
+
+def ruled(rule: str, chain: str = "forward", table: str = "inet guestnet", **known: Any) -> Case:
+    """Of a packet that this rule stopped on its way from virbr1 to up0, or where `known` says."""
+    (sent, *_) = recorded("isolated")
+    ways = f'iif "{known.pop("iif", "virbr1")}" oif "{known.pop("oif", "up0")}"'
+    entry = replace(sent[-2], table=table, chain=chain, kind="packet", verdict="")
+    entry = replace(entry, text=f"{ways} ip saddr 10.66.1.9 ip daddr {known.get('asked', '203.0.113.1')}")
+    return case("isolated", **known, packets=[[sent[0], entry, Step("x", table, chain, "rule", rule, "drop")]])
+
+
+NAT = "mode: nat, bridge: virbr1, ipv4: 10.66.1.1/24, ipv6: none"
+DENIED = "iifname . ip daddr @denied4 reject with icmpx admin-prohibited"
+LIBVIRTS = {"chain": "LIBVIRT_FWO", "table": "ip filter"}
+WANTED = [
+    (DENIED, {}, (f"{NAT}, egress: {{deny: [203.0.113.0/28]}}", ""), {"promise": "yes", "target": "203.0.113.1"},
+     "egress of lab denies 203.0.113.0/28"),
+    (DENIED, {}, (f"{NAT}, egress: {{deny: [203.0.113.1]}}", ""), {"promise": "yes"},
+     "egress of lab denies 203.0.113.1; name another with --target"),
+    (DENIED, {}, (f"{NAT}, egress: {{deny: [private]}}", ""),
+     {"promise": "forwards", "reason": "only 22", "target": "dmz", "asked": "10.9.0.7"},
+     "egress of lab denies 10.0.0.0/8"),
+    ("drop", {"chain": "guarded"}, (f"{NAT}, host_access: services", ""), {}, "host_access of lab is services"),
+    ("iifname @isolated drop", {}, ("mode: isolated", ""), {}, "lab is of mode isolated"),
+    ("iifname . oifname @apart drop", {}, (f"{NAT}, guest_isolation: true", ""), {}, "guest_isolation of lab"),
+    ("meta nfproto ipv4 oifname @closed4 reject with icmpx admin-prohibited", {}, ("", NAT), {},
+     "inbound of dmz is closed for IPv4"),
+    ('iifname "virbr1" reject', LIBVIRTS, (f"{NAT}, uplink: eth1", ""), {"promise": "yes"},
+     "lab forwards through eth1 only"),
+    ('oifname "virbr2" reject', LIBVIRTS,
+     (NAT, "mode: routed, bridge: virbr2, ipv4: 10.9.0.1/24, uplink: eth1"),
+     {"promise": "yes", "oif": "virbr2"}, "dmz takes only what comes in through eth1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "where", "texts", "known", "key"), WANTED)
+def test_which_key_of_the_file_wants_it(
+    rule: str, where: dict[str, str], texts: tuple[str, str], known: dict[str, Any], key: str
+) -> None:
+    """It is never `guestnet apply` that would help, if the host is as the file says."""
+    source, target = (network(text, name) if text else None for text, name in zip(texts, ("lab", "dmz"), strict=True))
+    stopped = ruled(rule, **where, **known, between=(source, target))
+    assert explain(stopped).todo == f"the file wants it so: {key}"
+    differs = "the host differs from the file (host: ~ something else): guestnet apply"
+    egress_or_uplink = "egress" in key or "eth1" in key
+    found = explain(replace(stopped, drift=("host: ~ something else",)))
+    assert found.todo == (f"the file wants it so: {key}" if egress_or_uplink else differs)
+
+
+def test_a_rule_of_ours_that_no_key_wants() -> None:
+    lab = network(NAT)
+    found = explain(ruled(DENIED, between=(lab, None), promise="yes"))
+    assert found.todo == "the host is as the file says: see guestnet show"
+    found = explain(ruled(DENIED, between=(lab, None), promise="yes", drift=("host: ~ firewall table",)))
+    assert found.todo == "the host differs from the file (host: ~ firewall table): guestnet apply"
+
+
+BELOW = [
+    ("mode: macvtap, interface: up0", "own", "host"),
+    ("mode: macvtap, interface: up0", "host", "own"),
+    ("mode: macvtap, interface: eth2, macvtap: private", "lonely", "lonely"),
+]
+
+
+@pytest.mark.parametrize(("text", "source", "target"), BELOW)
+@pytest.mark.parametrize("said", [SILENCE, answer("nowhere", "", "No route to host")])
+def test_what_the_kernel_passes_to_no_macvtap(text: str, source: str, target: str, said: dict[str, Any]) -> None:
+    tap = network(text, "own")
+    between = (tap if source != "host" else None, tap if target != "host" else None)
+    known: dict[str, Any] = {"source": source, "target": target, "between": between}
+    known |= {"promise": "no", "reason": "the kernel's limit"}
+    found = explain(case(**known, answer=said, on_lan="up0" if target == "host" else ""))
+    assert (found.reached, found.cause) == (False, "the kernel's limit")
+    assert found.todo == "give the guests a second NIC in a nat or isolated network, or use mode bridge"
+    assert explain(case(**known, answer=answer("refused", "203.0.113.1"))).cause != "the kernel's limit"
+    assert explain(case(**{**known, "promise": "lan"}, answer=SILENCE, on_lan="up0")).cause != "the kernel's limit"
 
 
 def test_the_admit_rule_is_missing() -> None:
@@ -221,6 +308,13 @@ def test_the_router_upstream() -> None:
     assert found.todo == "does the router upstream have a route to 198.51.100.126?"
     found = explain(sent)
     assert found.cause == "the answer came back to the host and did not reach the asker"
+
+
+def test_a_private_network_that_a_router_upstream_translates() -> None:
+    packets = recorded("untranslated")[:1]
+    found = explain(replace(case("untranslated", promise="yes"), packets=packets))
+    assert found.cause == "it left the host as 10.66.1.254, and no answer came back"
+    assert found.todo == "does the router upstream have a route to 10.66.1.254?"
 
 
 def test_the_guests_own_firewall() -> None:
@@ -347,6 +441,8 @@ def test_what_should_not_have_come_through() -> None:
     assert let_through(bare, explain(bare)) == Followed(
         "", "no rule stopped it", "guestnet why lab internet shows its way"
     )
+    on_lan = replace(bare, between=(network("mode: macvtap, interface: up0"), None))
+    assert let_through(on_lan, explain(on_lan)).todo == "guestnet why lab internet --lan shows its way"
 
 
 @pytest.mark.parametrize(

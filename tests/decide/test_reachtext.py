@@ -134,6 +134,12 @@ def test_differences() -> None:
     ]
 
 
+def test_how_to_follow_one_on_the_lan() -> None:
+    wrong = Measured(Cell(SPARE, INTERNET, 4, "lan", ""), "no", "", promise="yes")
+    (line,) = differences([wrong], {}, MODES)
+    assert line.endswith("to follow one: guestnet why spare internet --lan")
+
+
 def test_what_was_not_measured_and_the_summary() -> None:
     those = [Cell(LAB, INTERNET, 4, "yes", ""), Cell(LAB, INTERNET, 6, "yes", ""), Cell(SPARE, HOST, 4, "lan", "")]
     found = [Measured(one, None, "it does not run") for one in those[:2]]

@@ -27,6 +27,10 @@ networks:
   apart: {mode: nat, bridge: virbr6, stp: false, ipv4: 10.66.6.1/24, ipv6: none, guest_isolation: true}
   spare: {mode: bridge, bridge: br1, interface: eth1}
   tap: {mode: macvtap, interface: eth2}
+  own: {mode: macvtap, interface: up0}
+  lonely: {mode: macvtap, interface: eth2, macvtap: private}
+  tight: {mode: nat, bridge: virbr7, stp: false, ipv4: 10.66.7.1/24, ipv6: none, egress: {deny: [203.0.113.0/28]}}
+  wan: {mode: routed, bridge: virbr8, stp: false, ipv4: 198.51.101.1/25, ipv6: none, uplink: eth2}
 guests:
   web1:
     network: lab
@@ -216,7 +220,7 @@ def test_on_the_lan(world: World) -> None:
         ("spare", "br1", "passes through the bridge"),
         ("tap", "eth2", "passes below every rule"),
     ):
-        both = world.why(network, "internet")
+        both = world.why(network, "internet", "--lan")
         for found in both.values():
             assert found["reached"], found
             assert found["way"][0].startswith(f"{nic} {how}")
@@ -224,14 +228,14 @@ def test_on_the_lan(world: World) -> None:
     unknown = host.guestnet("why", "internet", "outside1", "22", check=False)
     assert "the LAN gives outside1 its address, and guestnet does not know it" in unknown.stderr
     assert "virsh domifaddr outside1 --source agent" in unknown.stderr
-    found = world.why("spare", "lab")["ipv4"]
+    found = world.why("spare", "lab", "--lan")["ipv4"]
     assert found["cause"].startswith("it went over br1 to the LAN, past all rules of this host, and was not answered")
     if not host.path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
         pytest.skip("this kernel has no br_netfilter")
     host.shell("echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables; iptables -P FORWARD DROP")
     try:
         for target in ("spare", "internet"):
-            found = world.why("spare", target)["ipv4"]
+            found = world.why("spare", target, "--lan")["ipv4"]
             assert found["cause"] == "br_netfilter hands bridged packets to iptables' FORWARD, policy drop"
             assert found["todo"].startswith("iptables -I FORWARD -i br1 -o br1 -j ACCEPT; or turn it off: ")
         assert "no DHCP server answered" in found["note"], "which is the same rule's doing"
@@ -246,6 +250,39 @@ def test_on_the_lan(world: World) -> None:
         assert world.why("lab", "lab")["ipv4"]["reached"], "libvirt and guestnet let their own pass"
     finally:
         host.shell("echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables; iptables -P FORWARD ACCEPT")
+
+
+def test_what_the_file_wants_is_no_fault_of_the_host(world: World) -> None:
+    for name, todo in (("203.0.113.9", "egress of tight denies 203.0.113.0/28"), ("198.51.100.1", "")):
+        (found,) = world.why("tight", name).values()
+        assert found["reached"] == (not todo), found
+        if todo:
+            assert "@denied4" in found["cause"]
+            assert found["todo"] == f"the file wants it so: {todo}"
+    done = world.lab.host.guestnet("why", "tight", "internet", check=False)
+    assert "egress denies the gateway 203.0.113.1, which is asked for the internet" in done.stderr
+    (found,) = world.why("wan", "internet").values()
+    assert "libvirt's rule" in found["cause"]
+    assert found["todo"] == "the file wants it so: wan forwards through eth2 only"
+
+
+def test_what_the_kernel_passes_to_no_macvtap(world: World) -> None:
+    for words, families in ((("own", "host"), 2), (("host", "own"), 2), (("lonely", "lonely"), 2)):
+        both = world.why(*words, "--lan")
+        assert len(both) == families
+        for found in both.values():
+            assert ("macvtaps hear nothing" if words[0] == "lonely" else "(macvlan)") in found["cause"], found
+            assert "a second NIC in a nat or isolated network, or use mode bridge" in found["todo"]
+
+
+def test_nothing_of_it_on_the_lan_unasked(world: World) -> None:
+    seen = "bridge fdb | grep -o '^02:70:72:[0-9a-f:]*' | sort -u"
+    before = world.lab.inet.shell(seen, check=False).stdout
+    for words in (("own", "host"), ("host", "tap"), ("spare", "internet"), ("outside1", "lab")):
+        done = world.lab.host.guestnet("why", *words, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "is on the LAN: its ends get MACs there and a lease (say --lan)" in done.stderr
+    assert world.lab.inet.shell(seen, check=False).stdout == before
 
 
 def test_our_table_deleted(world: World) -> None:

@@ -31,8 +31,7 @@ def broken_hops(
     chosen = choose(wrong)
     if not chosen:
         return {}
-    count = f"{len(chosen)} of {len(wrong)}" if len(chosen) < len(wrong) else str(len(wrong))
-    report(f"following a packet for {count} cells that are not as predicted")
+    report(f"following a packet for {_count(len(chosen), len(wrong))} not as predicted")
     named = frozenset(end.name for one in chosen for end in one.cell.key[:2] if end.kind == "network")
     try:
         with stage(replace(host, running=named), how, _quiet) as ends:
@@ -40,6 +39,12 @@ def broken_hops(
     except GuestnetError as error:  # what was measured is told all the same
         report(f"nothing was followed: {error}")
         return {}
+
+
+def _count(chosen: int, wrong: int) -> str:
+    if wrong == 1:
+        return "1 cell that is"
+    return f"{chosen} of {wrong} cells that are" if chosen < wrong else f"{wrong} cells that are"
 
 
 def _quiet(_text: str) -> None:

@@ -31,10 +31,12 @@ class Answer:
     note: str
 
 
-def why(host: Host, question: Question, drift: tuple[str, ...], report: Report) -> tuple[list[Answer], list[str]]:
-    """An answer for each family that both sides have, and why others were not asked.
+def why(
+    host: Host, question: Question, drift: tuple[str, ...], report: Report, *, lan: bool = False
+) -> tuple[list[Answer], list[str]]:
+    """An answer for each family that both sides have, and why others were not asked. lan: ends on the LAN may be made.
 
-    Raises GuestnetError for a place that nobody knows, and a network that does not run.
+    Raises GuestnetError for a place that nobody knows, a network that does not run, and one on the LAN without `lan`.
     """
     source, target = _places(host, question)
     answers: list[Answer] = []
@@ -45,7 +47,8 @@ def why(host: Host, question: Question, drift: tuple[str, ...], report: Report) 
         raise GuestnetError(
             what, f"name the address instead; this shows it: virsh domifaddr {target.name} --source agent"
         )
-    lan = any(place.on_lan for place in (source, target))
+    if not lan:
+        _not_on_the_lan(source, target)
     with stage(replace(host, running=named), How(lan=lan, forwards=False), report) as ends:
         for family in FAMILIES:
             ask = ask_for(Wanted(host, ends, question, source, target, family))
@@ -60,6 +63,13 @@ def why(host: Host, question: Question, drift: tuple[str, ...], report: Report) 
                 )
             answers.append(Answer(family, case.came_from, case.asked, case.port, found, _note(ask)))
     return answers, [f"IPv{' and IPv'.join(map(str, families))} not asked: {why}" for why, families in skipped.items()]
+
+
+def _not_on_the_lan(*places: Place) -> None:
+    for place in places:
+        # Of one with a device of its own for each guest there are no ends, with the option or without.
+        if isinstance(place.network, Lan) and place.network.mode != "passthrough":
+            raise GuestnetError(f"{place.name} is on the LAN: its ends get MACs there and a lease", "say --lan")
 
 
 def _places(host: Host, question: Question) -> tuple[Place, Place]:
@@ -113,6 +123,7 @@ def _case(host: Host, ends: Stage, ask: Ask, packets: list[list[Step]]) -> Case:
         uplink=_uplink(ends, ask),
         isolated=same and network is not None and network.guest_isolation,
         nat=isinstance(network, Network) and network.mode == "nat" and (ask.family == 4 or network.nat6),  # noqa: PLR2004
+        between=(network, ask.target.network),
         promise=cell.verdict if cell else "",
         reason=cell.reason if cell else "",
         names=hostview.names(host),

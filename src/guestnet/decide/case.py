@@ -9,6 +9,8 @@ from typing import Any
 from guestnet.decide.forwarded import Through
 from guestnet.decide.hops import Hop, lines
 from guestnet.decide.trace import Step
+from guestnet.decide.wishes import Between
+from guestnet.spec.world import Lan
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Case:
     uplink: str = ""  # the only NIC that the target's network takes connections from, where this one came by another
     isolated: bool = False  # guest_isolation of the network both are in
     nat: bool = False  # libvirt should translate what leaves the network
+    between: Between = (None, None)  # the networks that source and target are in
     promise: str = ""  # the verdict that the file promises, and the reason
     reason: str = ""
     drift: tuple[str, ...] = ()
@@ -54,6 +57,17 @@ class Case:
         """It, and whose it is."""
         name = self.names.get(address)
         return f"{address} ({name})" if name else address
+
+    @property
+    def below(self) -> bool:
+        """Whether the kernel passes none of it between a NIC and its macvtaps, where no rule of the host is asked."""
+        return self.promise == "no" and any(isinstance(one, Lan) and one.mode == "macvtap" for one in self.between)
+
+    @property
+    def ask(self) -> str:
+        """The command that follows it."""
+        lan = " --lan" if any(isinstance(one, Lan) for one in self.between) else ""
+        return f"guestnet why {self.source} {self.target}{lan}"
 
     @property
     def wanted(self) -> str:

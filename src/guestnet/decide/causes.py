@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guestnet.decide import forwarded
+from guestnet.decide import forwarded, lan, wishes
 from guestnet.decide.case import Case
 from guestnet.decide.hops import is_bridged, is_routed, is_translated, masqueraded
 from guestnet.decide.trace import Step, first, last, owner, whose
@@ -24,6 +24,8 @@ def judge(case: Case, sent: Sequence[Step], back: Sequence[Sequence[Step]], ende
             said = False, *astray
         case "answered", _:
             said = True, f"{case.name(last(sent).target or case.asked)} answered", _amiss(case)
+        case _ if case.below and not back and outcome != "refused":
+            said = False, case.reason, lan.ADVICE
         case "nowhere", _:
             what = f"{case.source} could not send it: {case.answer['text']}"
             said = False, what, f"is there an address and a route to {case.asked}, and does the next hop answer?"
@@ -54,7 +56,7 @@ def _by_rule(case: Case, sent: Sequence[Step], ended: Step) -> _Said:
     if is_bridged(sent, case.bridge) and who != "guestnet":
         return _bridged(case, ended)
     if who in ("guestnet", "libvirt"):
-        todo = _ours(case, who)
+        todo = _ours(case, who, sent, ended)
     elif ended.kind == "policy":
         program = "ip6tables" if ended.table.startswith("ip6") else "iptables"
         todo = f"accept what you want there, or set the policy back: {program} -P {ended.chain} ACCEPT"
@@ -63,8 +65,16 @@ def _by_rule(case: Case, sent: Sequence[Step], ended: Step) -> _Said:
     return False, f"{ended.end} by {whose(ended)} {'policy' if ended.kind == 'policy' else 'rule'} in {where}", todo
 
 
-def _ours(case: Case, who: str) -> str:
+def _ours(case: Case, who: str, sent: Sequence[Step], ended: Step) -> str:
     """What to do about a rule that is there for the networks of the file."""
+    family, forward = 6 if ":" in case.asked else 4, bool(case.through)
+    if who == "guestnet":
+        wish = wishes.denied(case.between, ended, last(sent))
+    else:  # a forward goes by all of libvirt's rules, if the host is as it should be
+        wish = "" if case.uplink or forward else wishes.uplink(case.between, last(sent))
+    if wish:
+        name = "; name another with --target" if case.target == "internet" and "egress" in wish else ""
+        return f"the file wants it so: {wish}{name}"
     if case.wanted and not case.through:
         return case.wanted
     if case.uplink:
@@ -72,7 +82,10 @@ def _ours(case: Case, who: str) -> str:
         return f"{only}: measure with --from ssh:HOST"
     if case.drift:
         return f"the host differs from the file ({case.drift[0]}): guestnet apply"
-    return "guestnet apply" if who == "guestnet" else "restart libvirtd, which makes its rules anew"
+    if who == "libvirt":
+        return "restart libvirtd, which makes its rules anew"
+    wish = wishes.other(case.between, ended, family, forwarded=forward)
+    return f"the file wants it so: {wish}" if wish else "the host is as the file says: see guestnet show"
 
 
 def _bridged(case: Case, ended: Step) -> _Said:
@@ -171,7 +184,7 @@ def _beyond(case: Case, sent: Sequence[Step]) -> _Said:
     if masqueraded(sent):
         what = "it left the host as the host's own address, and no answer came back"
         return False, what, f"does {case.asked} answer to the host itself? guestnet why host {case.asked}"
-    if is_private(parse_ip(case.came_from)):
+    if is_private(parse_ip(case.came_from)) and (case.nat or case.promise != "yes"):
         what = f"it left as {case.came_from}, which nobody out there can answer: no rule translated it"
         return False, what, "restart libvirtd: its own NAT rules are gone" if case.nat else "use mode nat"
     what = f"it left the host as {case.came_from}, and no answer came back"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from guestnet.decide.case import Followed
 from guestnet.decide.reach import FAMILIES, HOST, INTERNET, Cell, End, Key, Measured
+from guestnet.words.modes import LAN
 
 WIDTH = 120  # columns; a wider table goes on below
 _NOT_THERE = "-"
@@ -122,7 +124,9 @@ def reasons(cells: Iterable[Cell]) -> list[str]:
     return [f"{source} -> {', '.join(map(str, to))}  {what}" for (source, what), to in targets.items()]
 
 
-def differences(measured: Iterable[Measured], followed: Mapping[Key, Followed]) -> list[str]:
+def differences(
+    measured: Iterable[Measured], followed: Mapping[Key, Followed], modes: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
     """What is not as predicted: cells with one cause together, those that were not followed last."""
     causes: dict[Followed | None, dict[str, list[Measured]]] = {}
     for one in measured:
@@ -133,7 +137,8 @@ def differences(measured: Iterable[Measured], followed: Mapping[Key, Followed]) 
     for cause, groups in sorted(causes.items(), key=lambda item: item[0] is None):
         if cause is None:
             rest = [one.cell for cells in groups.values() for one in cells]
-            ask = f"guestnet why {rest[0].source} {rest[0].target}"
+            on_lan = any(modes.get(end.name) in LAN for end in rest[0].key[:2])
+            ask = f"guestnet why {rest[0].source} {rest[0].target}{' --lan' if on_lan else ''}"
             lines.append(f"{len(rest)} more differ, in capitals above, and were not followed; to follow one: {ask}")
             continue
         (said, (first, *others)), *more = groups.items()

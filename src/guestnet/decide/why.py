@@ -41,7 +41,7 @@ def let_through(case: Case, found: Why) -> Followed:
     accepts = [hop for hop in found.hops if hop.where.endswith(("'s", "s'"))]
     what = f"by {accepts[-1].where} rule in {accepts[-1].what}" if accepts else "no rule stopped it"
     if not case.drift:
-        return Followed("", what, f"guestnet why {case.source} {case.target} shows its way")
+        return Followed("", what, f"{case.ask} shows its way")
     return Followed("", f"{what}; the host is not as the file says: {'; '.join(case.drift)}", "guestnet apply")
 
 

@@ -128,7 +128,7 @@ def _print(
         text = Text(line)
         text.highlight_regex(r"\S+!", "bold red")
         console.print(text)
-    for part in (differences(found, followed), unmeasured(found)):
+    for part in (differences(found, followed, modes), unmeasured(found)):
         for line in ("", *part) if part else ():
             typer.echo(line)
     typer.echo(f"\n{summary(found, seconds)}; guestnet reach: why each is predicted so")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ASKED = re.compile(r"(\d{1,5})(?:/(tcp|udp))?")
 
 
-def why(
+def why(  # noqa: PLR0913, PLR0917  typer's
     context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="SRC", help="internet, host, a network, a guest or an address")],
     target: Annotated[str, typer.Argument(metavar="DST", help="as SRC")],
@@ -27,6 +27,9 @@ def why(
     address: Annotated[
         list[str] | None, typer.Option("--target", help="An address in the internet, instead of the gateway.")
     ] = None,
+    lan: Annotated[
+        bool, typer.Option("--lan", help="From or to bridge and macvtap too: two more MACs on the LAN for a while.")
+    ] = False,
 ) -> int:
     """Follow a real packet from SRC to DST, and say what stopped it. Exit code 1 when it did not get through."""
     from guestnet.act.asks import Question
@@ -36,7 +39,7 @@ def why(
     options: Options = context.obj
     protocol, number = _port(port)
     host, drift = place(options, "why", address or [])
-    found, skipped = follow(host, Question(source, target, protocol, number), drift, _report)
+    found, skipped = follow(host, Question(source, target, protocol, number), drift, _report, lan=lan)
     if not found:
         raise GuestnetError("; ".join(skipped), "see guestnet status")
     if options.format is Format.json:
