@@ -13,6 +13,8 @@ import pytest
 
 from guestnet.decide.facts import Facts, Uplink
 from guestnet.decide.flips import Flip, flips, lines
+from guestnet.decide.plan import make_plan
+from guestnet.faces.report import plan_data, print_plan
 from guestnet.spec.load import load_spec, spec_of
 from guestnet.spec.memory import Memory
 from guestnet.spec.resolve import Taken, resolve
@@ -162,6 +164,17 @@ def test_ten_thousand_forwards_and_wide_ranges_are_cheap() -> None:
     last = " ".join(lines(found)[-1].split())
     assert last == "internet -> web1 20000-59999/udp v4 to 20022-60021 -> to 20080-60079"
     assert time.process_time() - begun < 10, "0.8 s of an idle processor"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_plan_says_when_nobody_knows_what_was_before(known: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    after = world([LAB])
+    plan = make_plan(after, FACTS, {}, {}, after if known else None)
+    assert plan_data(plan)["flips"] == ([] if known else None)
+    print_plan(plan, pending=True)
+    said = capsys.readouterr().out
+    assert ("what the file said before is not known, so neither is which cells change" in said) is not known
+    assert "who can reach whom" not in said
 
 
 def test_a_second_network_flips_the_way_between_them() -> None:

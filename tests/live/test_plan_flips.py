@@ -39,10 +39,22 @@ def test_flips() -> None:
             {"from": "lab", "to": "dmz", "family": "ipv4", "before": "yes", "after": "no"},
         ]
         assert made["changes"], "a flip comes with what makes it"
+        wider = TEXT.replace("description: a", "from: [198.51.100.0/24]").replace(
+            "nat,", "nat, egress: {deny: [private]},"
+        )
+        host.write(FILE, wider)
+        said = " ".join(host.guestnet("plan").stdout.split())
+        assert "internet -> web1 4023/tcp v4 from anybody -> from 198.51.100.0/24 v6 yes -> no" in said
+        assert "lab -> 10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, … (egress) v4 yes -> no" in said
+        host.write(FILE, TEXT.replace("ipv6: none}", "ipv6: none, inbound: closed}"))
+
         host.write("/var/lib/guestnet/applied.json", "{}")
         assert "who can reach whom" in host.guestnet("plan").stdout, "damaged: as if nothing had been applied"
         host.write("/var/lib/guestnet/applied.json", "nonsense")
-        assert "who can reach whom" not in host.guestnet("plan").stdout, "what was applied is not known"
+        plan = host.guestnet("plan").stdout
+        assert "who can reach whom" not in plan
+        assert "what the file said before is not known, so neither is which cells change" in plan
+        assert json.loads(host.guestnet("--format", "json", "plan").stdout)["flips"] is None
         apply(host)
         assert "who can reach whom" not in host.guestnet("plan").stdout
         host.guestnet("destroy", "--yes")

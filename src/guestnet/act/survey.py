@@ -70,18 +70,21 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
         desired = {**desired, Key("memory", APPLIED): File(applied(spec, world))}
     desired = normal_form(desired)
     live = observe(libvirt, desired)
-    return Seen(make_plan(world, facts, live, desired, _before(live, desired, remembered)), live, remembered)
+    return Seen(make_plan(world, facts, live, desired, _before(live, desired, remembered, world)), live, remembered)
 
 
-def _before(live: State, desired: State, memory: Memory) -> World | None:
-    """What the file said when it was applied last: nothing, where nothing of ours is; None where that is not known."""
+def _before(live: State, desired: State, memory: Memory, world: World) -> World | None:
+    """What the file said when it was applied last: `world`, where it says the same; nothing, where no network of ours
+    is; None where that is not known."""
     key = Key("memory", APPLIED)
     file = live.get(key)
-    if file == desired.get(key) or not isinstance(file, File):
-        return None if file or any(other.kind == "network" for other in live) else World((), ())
-    spec = spec_of(file.text)
+    if file is not None and file == desired.get(key):
+        return world
+    spec = spec_of(file.text) if isinstance(file, File) else None
+    if spec is None:
+        return None if any(other.kind == "network" for other in live) else World((), ())
     # Everything in it is written: nothing is drawn.
-    return None if spec is None else resolve(spec, memory, random=chance(), taken=Taken(), macs={})[0]
+    return resolve(spec, memory, random=chance(), taken=Taken(), macs={})[0]
 
 
 def _macs(spec: Spec, facts: Facts) -> Macs:

@@ -26,7 +26,7 @@ class Plan:
     changes: tuple[Change, ...]
     problems: tuple[Problem, ...]
     notices: tuple[str, ...]
-    flips: tuple[Flip, ...] = ()  # the cells of the matrix that the file changes
+    flips: tuple[Flip, ...] | None = ()  # the cells of the matrix that the file changes; None when nobody knows
 
     @property
     def digest(self) -> str:
@@ -39,7 +39,7 @@ def make_plan(world: World, facts: Facts, live: State, desired: State, before: W
     """`before`: what the file said when it was applied last; None when nobody knows."""
     changes = compare(live, desired)
     said = (*notices(world, facts), *admit.notes(world, facts, desired))
-    flipped = () if before is None else flips(before, world, facts)
+    flipped = None if before is None else flips(before, world, facts)
     return Plan(world, facts, changes, conflicts(world, facts, live, changes), said, flipped)
 
 

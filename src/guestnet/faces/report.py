@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from guestnet.decide import flips
 from guestnet.decide.describe import describe, header, impact, step
+from guestnet.decide.flips import Flip
 from guestnet.decide.plan import Plan, cut_off
 from guestnet.decide.state import Change
 
@@ -19,6 +20,7 @@ _LOOKS = {"+": "green", "-": "red", "~": "yellow"}
 _IMPACT_COLUMN = 64
 _WIDTH = 100
 _FLIPS = 24  # lines: a first file of six networks would fill the screen
+_UNKNOWN = "what the file said before is not known, so neither is which cells change"
 
 
 def print_plan(plan: Plan, *, pending: bool) -> None:
@@ -52,6 +54,9 @@ def print_plan(plan: Plan, *, pending: bool) -> None:
 
 def _print_flips(plan: Plan, console: Console) -> None:
     """Who will reach whom, and will not."""
+    if plan.flips is None:
+        console.print(f"\n{_UNKNOWN}")
+        return
     lines = flips.lines(plan.flips)
     if lines:
         console.print("\nwho can reach whom will change:", style="bold")
@@ -75,18 +80,20 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             }
             for change in plan.changes
         ],
-        "flips": [
-            {
-                "from": flip.source,
-                "to": flip.target,
-                "family": f"ipv{flip.family}",
-                "before": flip.before,
-                "after": flip.after,
-            }
-            for flip in plan.flips
-        ],
+        "flips": None if plan.flips is None else [_flip_data(flip) for flip in plan.flips],
         "problems": [problem.data() for problem in plan.problems],
         "notices": list(plan.notices),
+    }
+
+
+def _flip_data(flip: Flip) -> dict[str, str]:
+    """See docs/reach.md."""
+    return {
+        "from": flip.source,
+        "to": flip.target,
+        "family": f"ipv{flip.family}",
+        "before": flip.before,
+        "after": flip.after,
     }
 
 

@@ -1,0 +1,41 @@
+"""What the file said when it was applied last, as the host tells it."""
+
+from __future__ import annotations
+
+import random
+
+from guestnet.act.survey import _before
+from guestnet.decide.state import APPLIED, File, Key, Network, State
+from guestnet.spec.load import load_spec
+from guestnet.spec.memory import Memory
+from guestnet.spec.resolve import Taken, resolve
+from guestnet.spec.show import applied
+from guestnet.spec.world import World
+
+KEY = Key("memory", APPLIED)
+NETWORK: State = {Key("network", "lab"): Network("<network/>", "<network/>", True)}
+NOTHING = World((), ())
+SPEC = load_spec("networks:\n  lab: {mode: nat, ipv4: 10.66.1.1/24, ipv6: none}\n", "x.yaml")
+NOW = resolve(SPEC, Memory(), random=random.Random(7), taken=Taken(), macs={})[0]  # noqa: S311  not a secret
+
+
+def before(live: State, text: str | None = None, wanted: str = "other") -> World | None:
+    live = live if text is None else {**live, KEY: File(text)}
+    return _before(live, {KEY: File(wanted)}, Memory(), NOW)
+
+
+def test_what_was_applied() -> None:
+    text = applied(SPEC, NOW)
+    assert before(NETWORK, text) == NOW
+    assert before(NETWORK, text, wanted=text) is NOW, "the same: it is not read"
+    assert before(NETWORK, "{}") == NOTHING
+
+
+def test_without_networks_there_was_nothing() -> None:
+    assert before({}) == before({}, "nonsense") == NOTHING
+
+
+def test_networks_and_nobody_knows_what_was_said() -> None:
+    assert before(NETWORK) is None
+    assert before(NETWORK, "nonsense") is None
+    assert _before(NETWORK, {}, Memory(), NOTHING) is None, "nor when all of it is to go"
