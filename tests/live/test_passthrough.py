@@ -3,7 +3,9 @@ need a machine that has some: tests/nested."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_network
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ import pytest
 
 from lab import Lab
 from lab.guest import RealGuest
+from lab.namespace import Namespace
 from tests.live.conftest import apply
 
 pytestmark = pytest.mark.lab
@@ -22,6 +25,9 @@ guests:
   p: {network: whole}
 """
 MAC = "52:54:00:00:1c:01"
+ROUTER = ("203.0.113.1", "2001:db8:1::1")
+UPLINK = ("203.0.113.2", "2001:db8:1::2")
+SECOND = ("203.0.113.60", "2001:db8:1::60")
 
 
 class World(NamedTuple):
@@ -55,6 +61,48 @@ def test_the_guest_is_the_nic(world: World) -> None:
         assert world.guest.probe(protocol, "2001:db8:1::1", 7).text == f"inet {protocol} 7 from {ipv6}"
         for address, client in ((ipv4, "203.0.113.9"), (ipv6, "2001:db8:1::9")):
             assert world.lab.inet.probe(protocol, str(address), 80, source=client).text.endswith(f"from {client}")
+
+
+def test_its_row_of_the_matrix_is_what_the_guest_finds(world: World) -> None:
+    """`lan` in each cell: this LAN gives addresses and a router in both families, lets everybody in, and the host is on
+    it. The second machine is there as the device of a second guest would be."""
+    found = json.loads(world.lab.host.guestnet("--format", "json", "reach").stdout)["cells"]
+    row = {(one["from"]["name"] or one["from"]["kind"], one["to"]["name"] or one["to"]["kind"], one["family"]): one
+           for one in found}  # fmt: skip
+    assert {one["predicted"] for one in found} == {"lan"}
+    own = [str(address) for address in world.guest.wait_addresses()]
+    measured: dict[tuple[str, str, str], set[bool]] = {}
+    with second_machine(world.lab) as beside:
+        echo = world.lab.host.echo(7, name="host")
+        for i, family in enumerate(("ipv4", "ipv6")):
+            for protocol in ("tcp", "udp"):
+                for source, target, asker, address, port in (
+                    ("whole", "internet", world.guest, ROUTER[i], 7),
+                    ("whole", "host", world.guest, UPLINK[i], 7),
+                    ("whole", "whole", world.guest, SECOND[i], 80),
+                    ("whole", "whole", beside, own[i], 80),
+                    ("internet", "whole", world.lab.inet, own[i], 80),
+                    ("host", "whole", world.lab.host, own[i], 80),
+                ):
+                    told = asker.probe(protocol, address, port)
+                    measured.setdefault((source, target, family), set()).add(told.answered)
+        world.lab.host.kill(echo)
+    assert measured == {way: {True} for way in row}, "each cell, and no other"
+
+
+@contextmanager
+def second_machine(lab: Lab) -> Iterator[Namespace]:
+    made = Namespace("beside")
+    made.start()
+    try:
+        lab.inet.plug(made, "eth0", "p9")
+        made.shell(
+            f"ip link set eth0 up; ip addr add {SECOND[0]}/24 dev eth0; ip addr add {SECOND[1]}/64 dev eth0 nodad"
+        )
+        made.echo(80)
+        yield made
+    finally:
+        made.stop()
 
 
 def test_the_plan_is_empty_while_it_runs_and_says_that_one_nic_is_one_guest(world: World) -> None:
