@@ -46,7 +46,7 @@ def listed(rows: Iterable[Row], running: Container[str], there: Contents, flows:
     owners: Owners = defaultdict(dict)
     judged = [_judge(i, row, row.guest in running, left, owners, guests) for i, row in enumerate(all_rows)]
     passed = _bytes(judged, owners, flows)
-    judged = [one._replace(bytes=passed[i]) if i in passed else one for i, one in enumerate(judged)]
+    judged = [one._replace(bytes=one.bytes + passed[i]) if i in passed else one for i, one in enumerate(judged)]
     return judged + [_nobodys(name, key, one, guests) for name, held in left.items() for key, one in held.items()]
 
 
@@ -59,7 +59,7 @@ def _judge(  # noqa: PLR0913, PLR0917  one pass over all elements, of which ther
     guests: Mapping[bytes, str],
 ) -> Listed:
     """Takes what is the row's out of `left`, and notes in `owners` what would be."""
-    connections = missing = there = 0
+    connections = first = missing = there = 0
     why = ""
     for name, key, data in elements(row):
         owners[name][key] = number
@@ -69,6 +69,7 @@ def _judge(  # noqa: PLR0913, PLR0917  one pass over all elements, of which ther
             continue
         there += 1
         connections += one.packets
+        first += one.bytes  # of connections' first packets, which the sets of flows leave to the maps
         if one.data != data:
             size = wire.ADDRESS[int(name[-1])]
             # Until its next lease, a guest whose address was changed has its forwards at the old one.
@@ -76,8 +77,8 @@ def _judge(  # noqa: PLR0913, PLR0917  one pass over all elements, of which ther
                 why = f"leads to {_end(name, one.data)}"
     if runs:
         why = why or ("missing" if not there else "partly missing" if missing else "")
-        return Listed(row, DRIFT if why else ACTIVE, why, connections, 0)
-    return Listed(row, DRIFT if there else OFF, "left over" if there else "", connections, 0)
+        return Listed(row, DRIFT if why else ACTIVE, why, connections, first)
+    return Listed(row, DRIFT if there else OFF, "left over" if there else "", connections, first)
 
 
 def _nobodys(name: str, key: bytes, one: Element, guests: Mapping[bytes, str]) -> Listed:
@@ -89,7 +90,7 @@ def _nobodys(name: str, key: bytes, one: Element, guests: Mapping[bytes, str]) -
         guest, (said.listen,) if said.listen else (), said.port, last, wire.data_port(one.data, family) or said.port,
         said.protocol, (said.source,) if said.source else (), False, ((family, address),),
     )  # fmt: skip
-    return Listed(row, DRIFT, "left over", one.packets, 0)
+    return Listed(row, DRIFT, "left over", one.packets, one.bytes)
 
 
 def _end(name: str, data: bytes) -> str:
