@@ -241,6 +241,8 @@ def test_what_the_kernel_passes_to_no_macvtap(text: str, source: str, target: st
     found = explain(case(**known, answer=said, on_lan="up0" if target == "host" else ""))
     assert (found.reached, found.cause) == (False, "the kernel's limit")
     assert found.todo == "give the guests a second NIC in a nat or isolated network, or use mode bridge"
+    assert explain(case("routed", **known, answer=said)).cause == "the kernel's limit", "by another NIC it came in"
+    assert "rule in table ip other" in explain(case("reply", **known)).cause, "and a rule stopped the answer"
     assert explain(case(**known, answer=answer("refused", "203.0.113.1"))).cause != "the kernel's limit"
     assert explain(case(**{**known, "promise": "lan"}, answer=SILENCE, on_lan="up0")).cause != "the kernel's limit"
 

@@ -24,7 +24,7 @@ def judge(case: Case, sent: Sequence[Step], back: Sequence[Sequence[Step]], ende
             said = False, *astray
         case "answered", _:
             said = True, f"{case.name(last(sent).target or case.asked)} answered", _amiss(case)
-        case _ if case.below and not back and outcome != "refused":
+        case _ if case.below and outcome != "refused" and not any(step.ended for steps in back for step in steps):
             said = False, case.reason, lan.ADVICE
         case "nowhere", _:
             what = f"{case.source} could not send it: {case.answer['text']}"
