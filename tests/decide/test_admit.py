@@ -46,7 +46,7 @@ def test_only_when_agreed_to_and_remembered() -> None:
     assert remembered(agreed, FACTS, wanted=False) == Memory()
     assert from_text(to_text(agreed)) == agreed
     there = admits(WORLD, FACTS, agreed)[Key("admit", "inet theirs forward")]
-    assert there == Admit(admit.rules("inet", "forward", WORLD.networks))
+    assert there == Admit(admit.rules("inet", "forward", WORLD))
     assert Key("admit", "inet theirs forward") not in admits(WORLD, replace(FACTS, chains=()), agreed)
     assert "inet theirs forward\t" in hook_file(WORLD, agreed)
 
@@ -76,7 +76,21 @@ def test_told_until_it_is_agreed_to() -> None:
 @pytest.mark.parametrize("family", ["ip", "ip6", "inet"])
 @pytest.mark.parametrize("hook", ["forward", "input", "output"])
 def test_no_rule_that_its_family_does_not_know(family: str, hook: str) -> None:
-    rules = admit.rules(family, hook, WORLD.networks)
+    rules = admit.rules(family, hook, WORLD)
     assert rules
     assert all(rule.endswith(admit.COMMENT) for rule in rules)
     assert family != "ip" or "icmpv6" not in "".join(rules)
+
+
+def test_what_a_forward_opens_is_let_in() -> None:
+    """At its guest's own global address, though its network is closed."""
+    opening = next(guest for guest in WORLD.guests if guest.forwards)
+    forward = replace(opening.forwards[0], opens=True)
+    world = replace(WORLD, guests=(replace(opening, forwards=(forward,)),))
+    bridge = next(network.bridge for network in WORLD.networks if network.name == forward.network)
+    rule = f'oifname {{ "{bridge}" }} accept {admit.COMMENT}'
+    families = {4: ("ip", "ip6"), 6: ("ip6", "ip")}[forward.target.version]
+    assert rule in admit.rules("inet", "forward", world)
+    assert rule in admit.rules(families[0], "forward", world)
+    assert rule not in admit.rules(families[1], "forward", world)
+    assert rule not in admit.rules("inet", "forward", WORLD)

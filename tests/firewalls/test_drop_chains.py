@@ -8,7 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Lab
-from tests.firewalls.conftest import ALL, World, world
+from lab.fake import Static
+from lab.process import wait_for
+from tests.firewalls.conftest import ALL, HOOK, World, world
+from tests.live.conftest import FILE
 
 pytestmark = pytest.mark.lab
 
@@ -143,3 +146,36 @@ def test_before_us_and_after_destroy(beside: World) -> None:
     beside.wait_seen(ALL)
     beside.host.guestnet("destroy", "--yes")
     assert beside.host.run(["nft", "-s", "list", "table", "inet", "theirs"]).stdout == before
+
+
+GLOBAL = """
+networks:
+  dmz: {mode: routed, inbound: closed, stp: false, bridge: virbr5, ipv4: 198.51.100.1/24, ipv6: "2001:db8:5::1/64"}
+guests:
+  www: {network: dmz, mac: "52:54:00:00:1b:01", ipv4: 198.51.100.10, ipv6: "::10", forwards: ["8443:80"]}
+"""
+
+
+def test_what_a_forward_opens_at_the_guests_own_address() -> None:
+    """Its network is closed: only that port is open there, beside such a chain as without one."""
+    with Lab() as lab:
+        lab.host.write(FILE, GLOBAL)
+        lab.host.guestnet("apply", "--yes")
+        lab.inet.shell("ip -6 route add 2001:db8:5::/64 via 2001:db8:1::2")
+        plug = Static(ipv6="2001:db8:5::10/64", router6="2001:db8:5::1")
+        lab.host.fake_guest("www", "virbr5", mac="52:54:00:00:1b:01", plug=plug, ports=(80, 81))
+        lab.host.write("/run/libvirt/qemu/www.xml", "<domstatus/>")
+        lab.host.run([HOOK, "www", "started", "begin", "-"], input="<domain/>")
+
+        wanted = ["answered", "answered", "timeout"]
+
+        def kinds() -> list[str]:
+            asked = (("2001:db8:1::2", 8443), ("2001:db8:5::10", 80), ("2001:db8:5::10", 81))
+            return [lab.inet.probe("tcp", address, port, timeout=0.7).kind for address, port in asked]
+
+        wait_for("both to be open", lambda: kinds() == wanted, timeout=10)
+        lab.host.run(["nft", "-f", "-"], input=THEIRS.format(priority="filter + 5"))
+        assert kinds() == ["timeout"] * 3
+        lab.host.guestnet("apply", "--yes", "--admit")
+        lab.host.run([HOOK, "www", "started", "begin", "-"], input="<domain/>")
+        wait_for("both to be open", lambda: kinds() == wanted, timeout=10)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from guestnet.compile import nft
 from guestnet.compile.chains import MARK
-from guestnet.spec.world import Network
+from guestnet.spec.world import World
 
 COMMENT = 'comment "guestnet"'
 _NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)  # as nft takes it without quotes
@@ -56,20 +56,32 @@ def translated() -> str:
     return f"ct status dnat ct mark and {MARK:#x} == {MARK:#x} accept {COMMENT}"
 
 
-def rules(family: str, hook: str, networks: Iterable[Network]) -> tuple[str, ...]:
+def entered(world: World, version: int) -> frozenset[str]:
+    """The bridges that new connections of a family (4 or 6) from outside may go to, untranslated: where the file says
+    inbound: open, and where a forward opens its port at its guest's own global address."""
+    opening = {
+        forward.network
+        for guest in world.guests
+        for forward in guest.forwards
+        if forward.opens and forward.target.version == version
+    }
+    return frozenset(network.bridge for network in world.networks if version in network.open or network.name in opening)
+
+
+def rules(family: str, hook: str, world: World) -> tuple[str, ...]:
     """For a chain of policy drop at the hook forward, input or output; from the top on. Families: ip, ip6, inet.
 
     What guests may reach is not decided here: drops of our own table always work.
     """
-    ours = [(nft.quoted(network.bridge), bool(network.open)) for network in networks]
-    bridges = f"{{ {', '.join(bridge for bridge, _ in ours)} }}"
-    reachable = ", ".join(bridge for bridge, is_open in ours if is_open)
+    bridges = f"{{ {', '.join(nft.quoted(network.bridge) for network in world.networks)} }}"
+    versions = {"ip": (4,), "ip6": (6,)}.get(family, (4, 6))
+    reachable = ", ".join(nft.quoted(one) for one in sorted(set().union(*(entered(world, n) for n in versions))))
     found = {
         "forward": [
             translated(),
             f"iifname {bridges} accept {COMMENT}",
             f"oifname {bridges} ct state established,related accept {COMMENT}",
-            # New ones from outside, where the file says inbound: open; our own table rejects the other family's.
+            # New ones from outside; our own table rejects the other family's, and what no forward opens.
             *([f"oifname {{ {reachable} }} accept {COMMENT}"] if reachable else []),
         ],
         "input": [

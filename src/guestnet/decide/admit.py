@@ -62,7 +62,7 @@ def admits(world: World, facts: Facts, memory: Memory) -> dict[Key, Admit]:
         if where in admit.LIBVIRT:
             found[Key("admit", where.name)] = Admit((admit.translated(),))
         elif chain.policy == "drop" and where.name in memory.admitted:
-            found[Key("admit", where.name)] = Admit(admit.rules(chain.family, chain.hook, world.networks))
+            found[Key("admit", where.name)] = Admit(admit.rules(chain.family, chain.hook, world))
     return found
 
 
@@ -72,7 +72,7 @@ def hook_file(world: World, memory: Memory) -> str:
     for name, hook in memory.admitted.items():
         where = admit.place(name)
         if where is not None and hook in _HOOKS:
-            found[where] = admit.rules(where.family, hook, world.networks)
+            found[where] = admit.rules(where.family, hook, world)
     return admit.hook_file(found)
 
 
@@ -84,7 +84,7 @@ def notes(world: World, facts: Facts, desired: State) -> Iterator[str]:
         where = place(chain)
         if where in admit.LIBVIRT or Key("admit", where.name) in desired:
             continue
-        rules = admit.rules(chain.family, chain.hook, world.networks)
+        rules = admit.rules(chain.family, chain.hook, world)
         said = (
             f"chain {chain.name} of table {chain.family} {chain.table} (hook {chain.hook}, priority {chain.priority}) "
             f"drops what none of its rules accepts: {_ENDS[chain.hook]}, unless they do. guestnet apply --admit puts "
