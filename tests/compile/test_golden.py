@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,17 @@ def test_the_hook_knows_what_the_product_knows() -> None:
     assert f" {admit.COMMENT} # handle " == hook.COMMENT
     assert f"{hook.COMPILED}/admit" == ADMIT_FILE
     assert str(lock.FOLDER / lock.NAMES[1]) == hook.LOCK
+
+
+def test_the_hook_says_which_limit_it_has_passed(tmp_path: Path) -> None:
+    """At first that of a guest's start; for the unit it may become a longer one."""
+    program = (
+        "import sys, time, _signal; from guestnet.faces import hook; hook.LOG = sys.argv[1];"
+        "_signal.signal(14, hook.too_long); hook.limit(9); hook.limit(1); time.sleep(8)"
+    )
+    file = tmp_path / "hook.log"
+    subprocess.run([sys.executable, "-c", program, str(file)], check=True)
+    assert "not done within 1 s; given up" in file.read_text()
 
 
 def written_keys(data: object) -> set[str]:

@@ -247,6 +247,36 @@ def test_an_nft_that_fails(lab: Lab) -> None:
     assert "could not be put back" in log(lab)
 
 
+WITHOUT = """
+mkdir -p /run/sbin; cp -a /usr/sbin/. /run/sbin; rm -f /run/sbin/ip*tables*; mount --bind /run/sbin /usr/sbin; exec "$@"
+"""
+
+
+@pytest.mark.parametrize("operation", ["start", "rules", "network"])
+def test_isolation_needs_no_iptables(lab: Lab, operation: str) -> None:
+    """Neither has the rest: table, forwards, and the networks' own. The log says what is missing."""
+    host = lab.host
+    host.write("/run/libvirt/qemu/g2.xml", "<domstatus/>")
+    host.write("/var/lib/guestnet/compiled/localnets", "virbr84\n")
+    host.shell("rm -f /var/log/guestnet/hook.log; nft delete table inet guestnet")
+    host.sysctl("ipv4/conf/virbr84/route_localnet", 0)
+    words = {
+        "start": [HOOK, "g3", "start", "begin", "-"],
+        "rules": [HOOK, "-", "rules"],
+        "network": [HOOK.replace("qemu.d", "network.d"), "lab", "started", "begin", "-"],
+    }[operation]
+    given = "<hookData><network><name>lab</name><bridge name='virbr84'/></network></hookData>"
+    done = host.run(["unshare", "--mount", "sh", "-c", WITHOUT, "sh", *words], input=given, check=False)
+    assert done.returncode == (operation == "rules"), "only the unit may fail"
+    assert ports(lab) == ({2, 3} if operation == "start" else {2})
+    for program in ("iptables", "ip6tables"):
+        assert f"{program} can't be run" in log(lab)
+    assert operation != "network" or host.sysctl("ipv4/conf/virbr84/route_localnet") == "1"
+    host.shell("rm /run/libvirt/qemu/g2.xml /var/lib/guestnet/compiled/localnets /var/log/guestnet/hook.log")
+    host.sysctl("ipv4/conf/virbr84/route_localnet", 0)
+    apply(host)
+
+
 def test_the_note_about_libvirts_first_hook(lab: Lab) -> None:
     assert "restart it once" in lab.host.guestnet("plan").stdout
     lab.host.libvirtd.restart()

@@ -63,6 +63,7 @@ LABEL_BYTES = 63  # of a DNS name (RFC 1035)
 LET_IN = f"{COMPILED}/let_in.py"
 
 children: set[int] = set()
+limits: list[int] = []  # seconds that this run has; the last one counts
 late: list[str] = []  # what was prepared for a guest with UDP forwards that has started
 
 
@@ -137,14 +138,15 @@ def ensure(sure: dict[str, bool]) -> None:
     """The table and the admit rules are there, before a guest runs."""
     if os.access(f"{COMPILED}/table.nft", os.R_OK):
         # Not `list chain inet guestnet forward`: for that nft 1.0.6 reads every element of the table, 130 ms with
-        # 20,000 of them. All three are asked at once.
-        asked = [ask(CHAINS), *ask_admitted()]
-        chains, *admitted = [hear(one) for one in asked]
+        # 20,000 of them. All three are asked at once; iptables, which may be missing, has no say in isolation.
+        asked, forward = ask(CHAINS), ask_forward()
+        chains = hear(asked)
         ours = chains.partition("table inet guestnet {")[2].partition("\n}")[0]
         if "\tchain forward {" not in ours:
             log("the table inet guestnet is missing; it is put back")
             rebuild(sure)
-        admit(admitted)
+        for trouble in admit(forward):
+            log(trouble)
         admit_chains(chains)
     else:
         complain()
@@ -156,11 +158,13 @@ def rules() -> None:
     bridges()
     if os.access(f"{COMPILED}/table.nft", os.R_OK):
         passed_over = rebuild({})
-        chains, *admitted = [hear(one) for one in (ask(CHAINS), *ask_admitted())]
-        admit(admitted)
-        admit_chains(chains)
+        asked, forward = ask(CHAINS), ask_forward()
+        troubles = admit(forward)
+        admit_chains(hear(asked))
         if passed_over:
-            raise HookError(f"the forwards of {', '.join(passed_over)} are not in force; run guestnet apply")
+            troubles.append(f"the forwards of {', '.join(passed_over)} are not in force")
+        if troubles:
+            raise HookError(f"{'; '.join(troubles)}; run guestnet apply")
     else:
         complain()
 
@@ -173,12 +177,12 @@ def settle() -> None:
         return  # it is not here, or does not run
     import time
 
-    _signal.alarm(SECONDS_UNIT)
+    limit(SECONDS_UNIT)
     calm = 0
     while calm < CALM:
         time.sleep(0.5)
         calm += 1
-        if not all(on_top(hear(one)) for one in ask_admitted()):
+        if not all(on_top(hear(one)) for one in ask_forward().values()):
             with_lock({}, rules)
             calm = 0
 
@@ -257,18 +261,30 @@ def rebuild(sure: dict[str, bool]) -> list[str]:
     return passed_over
 
 
-def ask_admitted() -> list[tuple[int, int]]:
-    """The first rule of FORWARD. libvirt puts its jumps on top when it makes them anew, after a flush."""
-    return [ask([program, "-w", "5", "-S", "FORWARD", "1"]) for program in PROGRAMS]
+def ask_forward() -> dict[str, tuple[int, int]]:
+    """The first rule of FORWARD, of each program that is there. libvirt puts its jumps on top when it makes them anew,
+    after a flush."""
+    asked = {}
+    for program in PROGRAMS:
+        try:
+            asked[program] = ask([program, "-w", "5", "-S", "FORWARD", "1"])
+        except OSError:
+            pass  # see `admit`
+    return asked
 
 
-def admit(firsts: list[str]) -> None:
-    """Our rule on top of FORWARD, where libvirt's chains reject new inbound connections (libvirt 9.0)."""
-    for program, first in zip(PROGRAMS, firsts, strict=True):
-        if not on_top(first):
+def admit(asked: dict[str, tuple[int, int]]) -> list[str]:
+    """Our rule on top of FORWARD, where libvirt's chains reject new inbound connections (libvirt 9.0). Returns what did
+    not work: the rest does not depend on it."""
+    troubles = [
+        f"{program} can't be run, so its FORWARD may stop forwards" for program in PROGRAMS if program not in asked
+    ]
+    for program, one in asked.items():
+        if not on_top(hear(one)):
             wait(spawn([program, "-w", "5", "-D", "FORWARD", *ADMIT], quiet=True))
             if wait(spawn([program, "-w", "5", "-I", "FORWARD", "1", *ADMIT])):
-                raise HookError(f"{program} did not take the admit rule")
+                troubles.append(f"{program} did not take the admit rule")
+    return troubles
 
 
 def on_top(first: str) -> bool:
@@ -540,8 +556,13 @@ def feed(argv: list[str], text: str, quiet: bool) -> bool:
 def ask(argv: list[str]) -> tuple[int, int]:
     """Starts a program, for `hear`."""
     read_end, write_end = os.pipe()
-    pid = spawn(argv, quiet=True, out=(write_end, read_end))
-    os.close(write_end)
+    try:
+        pid = spawn(argv, quiet=True, out=(write_end, read_end))
+    except OSError:  # it is missing
+        os.close(read_end)
+        raise
+    finally:
+        os.close(write_end)
     return pid, read_end
 
 
@@ -652,11 +673,17 @@ def log(text: object) -> None:
         os.write(2, f"{line}\n".encode(errors="backslashreplace"))
 
 
+def limit(seconds: int) -> None:
+    """This run ends within so many seconds from now."""
+    limits.append(seconds)
+    _signal.alarm(seconds)
+
+
 def too_long(_number: int, _frame: object) -> None:
     for pid in children:
         os.kill(pid, 9)
     try:
-        log(f"not done within {SECONDS} s; given up. Run guestnet apply")
+        log(f"not done within {limits[-1]} s; given up. Run guestnet apply")
     finally:
         os._exit(int(by_unit()))
 
@@ -665,7 +692,7 @@ if __name__ == "__main__":
     code = 0
     try:
         _signal.signal(14, too_long)  # SIGALRM
-        _signal.alarm(SECONDS)
+        limit(SECONDS)
         main(sys.argv)
     except BaseException as error:
         code = int(by_unit())
