@@ -109,6 +109,8 @@ def test_the_hook_knows_what_the_product_knows() -> None:
     assert (hook.COMPILED, hook.VERSION) == (hookdata.FOLDER, hookdata.VERSION)
     assert hook.TABLE == nft.FAMILY_TABLE
     assert f" {admit.COMMENT} # handle " == hook.COMMENT
+    assert admit.COMMENTED == hook.COMMENTED
+    assert tuple(admit.PROGRAMS) == hook.PROGRAMS
     assert f"{hook.COMPILED}/admit" == ADMIT_FILE
     assert str(lock.FOLDER / lock.NAMES[1]) == hook.LOCK
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from guestnet.compile import admit
-from guestnet.decide.admit import admits, dropping, hook_file, notes, remembered
+from guestnet.decide.admit import admits, dropping, hook_file, notes, reason, remembered, shut, title
 from guestnet.decide.desired import desired_state
-from guestnet.decide.facts import Chain, Facts
-from guestnet.decide.state import Admit, Key
+from guestnet.decide.facts import Chain, Facts, Others
+from guestnet.decide.state import Admit, Change, Key
 from guestnet.spec.memory import Memory, from_text, to_text
+from guestnet.spec.world import World
 from tests.compile.test_golden import GOLDEN, made
 
 WORLD, _ = made(GOLDEN / "040-forwards", Memory())
@@ -94,3 +95,47 @@ def test_what_a_forward_opens_is_let_in() -> None:
     assert rule in admit.rules(families[0], "forward", world)
     assert rule not in admit.rules(families[1], "forward", world)
     assert rule not in admit.rules("inet", "forward", WORLD)
+
+
+LIBVIRTS = Chain("ip", "libvirt_network", "forward", "filter", "forward", 0, "accept")
+DROPS = replace(FACTS, others=Others(policies=(("iptables", "FORWARD"), ("ip6tables", "INPUT"))))
+
+
+def test_guests_way_out_through_iptables_forward() -> None:
+    """Where it drops and libvirt's nftables backend puts nothing there: by program, and nobody is asked."""
+    both = replace(DROPS, chains=(LIBVIRTS,))
+    assert (shut(both), shut(DROPS), shut(replace(FACTS, chains=(LIBVIRTS,)))) == (("iptables",), (), ())
+    found = admits(WORLD, both, Memory())
+    assert found[Key("admit", "iptables")] == Admit(admit.ways_out("iptables", WORLD))
+    assert found[Key("admit", "ip6tables")] == admits(WORLD, DROPS, Memory())[Key("admit", "iptables")] == Admit()
+    # The hook finds them prepared, whatever the policy is today.
+    assert "iptables\t-i " in hook_file(WORLD, Memory())
+    assert "ip6tables\t-i " in hook_file(WORLD, Memory())
+
+
+def test_no_way_out_of_what_is_isolated_nor_in_what_a_network_has_not() -> None:
+    network = replace(WORLD.networks[0], bridge="br9", open=frozenset({6}))
+    assert network.v4
+    assert network.v6
+    answers = "-o br9 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    nat = World((network,), ())
+    assert admit.ways_out("iptables", nat) == ("-i br9 -j ACCEPT", answers)
+    assert admit.ways_out("ip6tables", nat) == ("-i br9 -j ACCEPT", "-o br9 -j ACCEPT")
+    assert admit.ways_out("iptables", World((replace(network, v4=None),), ())) == ()
+    assert admit.ways_out("iptables", World((replace(network, mode="isolated"),), ())) == ("-i br9 -o br9 -j ACCEPT",)
+
+
+def test_the_plan_says_what_they_are_for() -> None:
+    key, rules = Key("admit", "iptables"), Admit(("-i br9 -j ACCEPT",))
+    why = ", which drops by policy: guests' way out, that libvirt's nftables backend does not admit there"
+    said = {
+        (None, rules): f"admit rules in iptables FORWARD{why}",
+        (Admit(), rules): f"admit rules in iptables FORWARD{why}",
+        (rules, Admit()): "admit rule in iptables FORWARD, no longer those for guests' way out",
+        (replace(rules, top=False), rules): "admit rules in iptables FORWARD, on top again",
+        (rules, None): "admit rules in iptables FORWARD",
+        (None, Admit()): "admit rule in iptables FORWARD",
+    }
+    for (before, after), line in said.items():
+        change = Change(key, before, after)
+        assert title(change) + reason(change) == line

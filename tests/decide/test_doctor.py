@@ -46,6 +46,19 @@ def test_who_lives_in_iptables_needs_our_rule_on_top(name: str) -> None:
     assert "FORWARD drops by default in iptables; our rule is not on top of FORWARD in ip6tables" in check.evidence
 
 
+def test_a_forward_that_lets_no_guest_out() -> None:
+    """With libvirt's nftables backend, which leaves iptables alone; whoever closed it."""
+    chain = Chain("ip", "libvirt_network", "forward", "filter", "forward")
+    facts = replace(others(policies=(("iptables", "FORWARD"),)), chains=(chain,))
+    assert found(facts) == {}
+    check = found(facts, without=("iptables",))["guests' way out"]
+    assert (check.verdict, check.mends) == ("wrong", True)
+    assert "FORWARD drops by default in iptables, and libvirt's nftables backend admits nobody there" in check.evidence
+    state, _ = desired_state(WORLD, facts, Memory(), "")
+    (fine,) = [check for check in checks(make_plan(WORLD, facts, state, state)) if check.name == "guests' way out"]
+    assert fine.evidence.endswith("; our rules do")
+
+
 def test_firewalld() -> None:
     seen = {"firewalld": "table inet firewalld"}
     assert found(others(**seen, zones=((BRIDGE, "libvirt"),))) == {}

@@ -15,6 +15,8 @@ from guestnet.compile.chains import MARK
 from guestnet.spec.world import World
 
 COMMENT = 'comment "guestnet"'
+COMMENTED = "-m comment --comment guestnet "  # in iptables' rules, as it prints it
+PROGRAMS = {"iptables": 4, "ip6tables": 6}
 _NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)  # as nft takes it without quotes
 
 
@@ -37,7 +39,7 @@ class Place(NamedTuple):
 
 
 # libvirt's nftables backend (>= 10.4) rejects new inbound connections in chains that are jumped to from these. Its own
-# rules let guests out.
+# rules let guests out of these, which does not count in FORWARD of iptables: see `ways_out`.
 LIBVIRT = tuple(Place(family, "libvirt_network", "forward") for family in ("ip", "ip6"))
 _SERVICES = "{ 53, 67, 547 }"  # DNS, DHCP
 _NEIGHBOURS = "nd-neighbor-solicit, nd-neighbor-advert"
@@ -97,11 +99,33 @@ def rules(family: str, hook: str, world: World) -> tuple[str, ...]:
     return tuple(rule for rule in found if family != "ip" or "icmpv6" not in rule)
 
 
+def ways_out(program: str, world: World) -> tuple[str, ...]:
+    """For FORWARD of iptables or ip6tables where it drops by policy (docker, ufw) and libvirt has its nftables backend:
+    what its iptables backend puts there by itself. In the order from the top, as `-S` prints them without our comment.
+
+    Drops and rejects of our own table, and those in libvirt's, always work: nothing that the file forbids passes.
+    """
+    version = PROGRAMS[program]
+    found: list[str] = []
+    for network in world.networks:
+        bridge = network.bridge
+        if version not in {side.host.version for side in network.sides}:
+            continue
+        if network.mode == "isolated":
+            # Between its own guests: with br_netfilter FORWARD judges them, too.
+            found.append(f"-i {bridge} -o {bridge} -j ACCEPT")
+            continue
+        answers = "" if bridge in entered(world, version) else "-m conntrack --ctstate RELATED,ESTABLISHED "
+        found += [f"-i {bridge} -j ACCEPT", f"-o {bridge} {answers}-j ACCEPT"]
+    return tuple(found)
+
+
 def commands(where: Place, wanted: Iterable[str]) -> list[str]:
     """What puts rules on top of a chain, in the order to say it."""
     return [f"insert rule {where.name} {rule}" for rule in reversed(tuple(wanted))]
 
 
-def hook_file(found: Mapping[Place, tuple[str, ...]]) -> str:
-    """What the hook restores where the chain is there: a line a rule, with the chain's name and a tab before it."""
-    return "".join(f"{where.name}\t{rule}\n" for where, those in found.items() for rule in those)
+def hook_file(found: Mapping[str, tuple[str, ...]]) -> str:
+    """What the hook restores where the chain is there: a line a rule, with the chain's name (or the program of
+    iptables) and a tab before it."""
+    return "".join(f"{name}\t{rule}\n" for name, those in found.items() for rule in those)

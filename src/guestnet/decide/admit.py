@@ -8,7 +8,7 @@ from dataclasses import replace
 from guestnet.compile import admit, nft
 from guestnet.compile.admit import Place
 from guestnet.decide.facts import Chain, Facts
-from guestnet.decide.state import Admit, Key, State
+from guestnet.decide.state import Admit, Change, Key, State
 from guestnet.spec.memory import Memory
 from guestnet.spec.world import World
 
@@ -56,7 +56,11 @@ def remembered(memory: Memory, facts: Facts, wanted: bool | None) -> Memory:
 
 def admits(world: World, facts: Facts, memory: Memory) -> dict[Key, Admit]:
     """The rules to have in chains that are there."""
-    found = {Key("admit", program): Admit() for program in ("iptables", "ip6tables")}
+    closed = shut(facts)
+    found = {
+        Key("admit", program): Admit(admit.ways_out(program, world) if program in closed else ())
+        for program in admit.PROGRAMS
+    }
     for chain in filters(facts.chains):
         where = place(chain)
         if where in admit.LIBVIRT:
@@ -66,13 +70,22 @@ def admits(world: World, facts: Facts, memory: Memory) -> dict[Key, Admit]:
     return found
 
 
+def shut(facts: Facts) -> tuple[str, ...]:
+    """Of iptables and ip6tables those whose FORWARD lets no guest out: it drops by policy, and libvirt's nftables
+    backend, which is told by its table, puts nothing there. Its iptables backend does, so nobody is asked."""
+    backend = any(place(chain) in admit.LIBVIRT for chain in facts.chains)
+    dropped = [program for program, chain in facts.others.policies if chain == "FORWARD"]
+    return tuple(program for program in admit.PROGRAMS if backend and program in dropped)
+
+
 def hook_file(world: World, memory: Memory) -> str:
-    """The same, for chains that are not there now, too."""
-    found: dict[Place, tuple[str, ...]] = {where: (admit.translated(),) for where in admit.LIBVIRT}
+    """The same, for chains that are not there now, too, and for a FORWARD that does not drop now."""
+    found: dict[str, tuple[str, ...]] = {where.name: (admit.translated(),) for where in admit.LIBVIRT}
+    found |= {program: admit.ways_out(program, world) for program in admit.PROGRAMS}
     for name, hook in memory.admitted.items():
         where = admit.place(name)
         if where is not None and hook in _HOOKS:
-            found[where] = admit.rules(where.family, hook, world)
+            found[where.name] = admit.rules(where.family, hook, world)
     return admit.hook_file(found)
 
 
@@ -91,3 +104,24 @@ def notes(world: World, facts: Facts, desired: State) -> Iterator[str]:
             "rules of ours on top, and again after it was loaded anew; by hand:"
         )
         yield "\n".join([said, *(f"nft '{command}'" for command in admit.commands(where, rules))])
+
+
+def title(change: Change) -> str:
+    """What there is to say of rules of ours in a chain of others."""
+    name, shown = change.key.name, change.after or change.before
+    rules = shown.rules if isinstance(shown, Admit) else ()
+    above = ", on top again" if isinstance(change.before, Admit) and not change.before.top else ""
+    many = len(rules) + (name in admit.PROGRAMS) > 1
+    return f"admit rule{'s' if many else ''} in {f'{name} FORWARD' if name in admit.PROGRAMS else name}{above}"
+
+
+def reason(change: Change) -> str:
+    """Why there are more in iptables' FORWARD than the one that admits forwards; or no more."""
+    if change.key.name not in admit.PROGRAMS:
+        return ""
+    before, after = (thing.rules if isinstance(thing, Admit) else () for thing in (change.before, change.after))
+    if before == after or (not after and change.after is None):
+        return ""
+    if not after:
+        return ", no longer those for guests' way out"
+    return ", which drops by policy: guests' way out, that libvirt's nftables backend does not admit there"

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 from guestnet.compile import dhcp, hookdata, netxml
+from guestnet.decide import admit
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
 from guestnet.decide.plan import Plan, cut_off
-from guestnet.decide.state import Admit, Bridge, Change, File, Network, Setting, Table, Unit
+from guestnet.decide.state import Bridge, Change, File, Network, Setting, Table, Unit
 from guestnet.spec import world
 
 _FAMILY = {4: "IPv4", 6: "IPv6"}
@@ -73,7 +74,7 @@ def step(change: Change) -> str:
         "hook": f"hook {'/'.join(name.split('/')[-2:])} {verb}",
         "setting": f"{_dotted(name)} = {value}",
         "table": f"firewall table inet guestnet {verb}",
-        "admit": f"{_admit(change)} {verb}",
+        "admit": f"{admit.title(change)} {verb}",
         "bridge": f"{_bridge(change)} {verb}",
         "localnet": f"{_dotted(name)} = {1 if change.after else 0}",
         "proxy": f"{name} {verb}",
@@ -127,7 +128,7 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         return lines + [(f"+ in force: {line}", "live") for line in forward_lines(come - gone)]
     words = {
         "table": "firewall table inet guestnet",
-        "admit": _admit(change),
+        "admit": f"{admit.title(change)}{admit.reason(change)}",
         "bridge": _bridge(change),
         "hook": f"hook {name}",
         "unit": f"{name}, {_unit(change)}",
@@ -144,14 +145,6 @@ def _unit(change: Change) -> str:
     if isinstance(before, Unit) and isinstance(after, Unit) and before.text == after.text:
         return "enabled and started" if not before.enabled else "started"
     return "restores rules at boot and after reloads of other firewalls"
-
-
-def _admit(change: Change) -> str:
-    """What there is to say of rules of ours in a chain of others."""
-    name, shown = change.key.name, change.after or change.before
-    rules = shown.rules if isinstance(shown, Admit) else ()
-    above = ", on top again" if isinstance(change.before, Admit) and not change.before.top else ""
-    return f"admit rule{'s' if len(rules) > 1 else ''} in {name if rules else f'{name} FORWARD'}{above}"
 
 
 def _bridge(change: Change) -> str:

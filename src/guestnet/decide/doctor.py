@@ -38,6 +38,7 @@ def checks(plan: Plan) -> tuple[Check, ...]:
         *_hooks(plan),
         *_old_hooks(plan),
         *_iptables(plan),
+        *_way_out(plan),
         *_firewalld(plan),
         *_chains(plan),
         *_bridge_filter(plan),
@@ -89,7 +90,7 @@ def _old_hooks(plan: Plan) -> Iterator[Check]:
 
 
 def _iptables(plan: Plan) -> Iterator[Check]:
-    """docker and ufw live in iptables, where our rule on top of FORWARD is all that is needed."""
+    """docker and ufw live in iptables, where our rule on top of FORWARD is all that forwards need."""
     others = plan.facts.others
     pending = [change for change in _of("admit", plan) if change.key.name in ("iptables", "ip6tables")]
     drops = [program for program, chain in others.policies if chain == "FORWARD"]
@@ -109,6 +110,19 @@ def _iptables(plan: Plan) -> Iterator[Check]:
         commands = [line for bridge in bridges for line in _open(bridge, inputs, others.ufw)]
         todo = "\n".join(["unless it is open already:", *commands])
         yield Check("guests' DHCP and DNS", seen, "look", todo)
+
+
+def _way_out(plan: Plan) -> Iterator[Check]:
+    """Also where nobody else is known to have closed FORWARD."""
+    closed = admit.shut(plan.facts) if plan.world.networks else ()
+    pending = [change.key.name for change in _of("admit", plan) if change.key.name in closed]
+    if closed:
+        seen = f"FORWARD drops by default in {', '.join(closed)}, and libvirt's nftables backend admits nobody there"
+        if pending:
+            said = f"{seen}; our rules are not on top in {', '.join(pending)}"
+            yield Check("guests' way out", said, "wrong", "guestnet apply", mends=True)
+        else:
+            yield Check("guests' way out", f"{seen}; our rules do")
 
 
 def _open(bridge: str, programs: list[str], ufw: str) -> list[str]:

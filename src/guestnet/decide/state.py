@@ -61,8 +61,8 @@ class Network:
 
 @dataclass(frozen=True)
 class Admit:
-    """Our rules on top of a foreign chain, by the program that owns its FORWARD (iptables, ip6tables: `rules` is empty,
-    it is always the same one), or by an nft chain's name (`inet filter forward`). `top`: no other rule is above."""
+    """Our rules on top of a foreign chain, by the program that owns its FORWARD (iptables, ip6tables: `rules` are those
+    below the one that is always there), or by an nft chain's name (`inet filter forward`). `top`: no other is above."""
 
     rules: tuple[str, ...] = ()
     top: bool = True

@@ -16,7 +16,7 @@ It stands alone: standard library only, and few modules of it, because each gues
 never calls libvirt, which would wait for the hook for ever. All it needs was prepared by `guestnet apply`:
 
     /var/lib/guestnet/compiled/table.nft       the firewall table, with no forward in it
-    /var/lib/guestnet/compiled/admit           rules of ours on top of nft chains of others (guestnet.compile.admit)
+    /var/lib/guestnet/compiled/admit           rules of ours on top of chains of others (guestnet.compile.admit)
     /var/lib/guestnet/compiled/guests/NAME     a guest's NICs and forwards (format: guestnet.compile.hookdata)
 
 Who runs is read from /run/libvirt/qemu/NAME.xml, which is there while a guest runs.
@@ -48,6 +48,8 @@ TABLE = "inet guestnet"
 ADMIT = ("-m", "conntrack", "--ctstate", "DNAT", "-m", "connmark", "--mark", "0x2000/0x2000", "-j", "ACCEPT")
 PROGRAMS = ("iptables", "ip6tables")
 CHAINS = ["nft", "list", "chains"]
+COMMENTED = "-m comment --comment guestnet "  # in rules of ours in iptables' FORWARD, as it prints them
+BACKEND = " libvirt_network {"  # the table of libvirt's nftables backend, in nft's listing
 COMMENT = ' comment "guestnet" # handle '  # after each rule of ours in a chain of others, in nft's listing
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 RULES = "rules"  # the operation that is not libvirt's but guestnet.service's
@@ -145,7 +147,7 @@ def ensure(sure: dict[str, bool]) -> None:
         if "\tchain forward {" not in ours:
             log("the table inet guestnet is missing; it is put back")
             rebuild(sure)
-        for trouble in admit(forward):
+        for trouble in admit(chains, forward):
             log(trouble)
         admit_chains(chains)
     else:
@@ -159,8 +161,9 @@ def rules() -> None:
     if os.access(f"{COMPILED}/table.nft", os.R_OK):
         passed_over = rebuild({})
         asked, forward = ask(CHAINS), ask_forward()
-        troubles = admit(forward)
-        admit_chains(hear(asked))
+        chains = hear(asked)
+        troubles = admit(chains, forward)
+        admit_chains(chains)
         if passed_over:
             troubles.append(f"the forwards of {', '.join(passed_over)} are not in force")
         if troubles:
@@ -182,7 +185,9 @@ def settle() -> None:
     while calm < CALM:
         time.sleep(0.5)
         calm += 1
-        if not all(on_top(hear(one)) for one in ask_forward().values()):
+        asked, forward = ask(CHAINS), ask_forward()
+        chains = hear(asked)
+        if any(mending(program, hear(one), chains) for program, one in forward.items()):
             with_lock({}, rules)
             calm = 0
 
@@ -262,49 +267,78 @@ def rebuild(sure: dict[str, bool]) -> list[str]:
 
 
 def ask_forward() -> dict[str, tuple[int, int]]:
-    """The first rule of FORWARD, of each program that is there. libvirt puts its jumps on top when it makes them anew,
-    after a flush."""
+    """The policy and the rules of FORWARD, of each program that is there."""
     asked = {}
     for program in PROGRAMS:
         try:
-            asked[program] = ask([program, "-w", "5", "-S", "FORWARD", "1"])
+            asked[program] = ask([program, "-w", "5", "-S", "FORWARD"])
         except OSError:
             pass  # see `admit`
     return asked
 
 
-def admit(asked: dict[str, tuple[int, int]]) -> list[str]:
-    """Our rule on top of FORWARD, where libvirt's chains reject new inbound connections (libvirt 9.0). Returns what did
-    not work: the rest does not depend on it."""
+def admit(chains: str, asked: dict[str, tuple[int, int]]) -> list[str]:
+    """Our rules on top of FORWARD, where libvirt's chains reject new inbound connections (libvirt 9.0). Returns what
+    did not work: the rest does not depend on it."""
     troubles = [
         f"{program} can't be run, so its FORWARD may stop forwards" for program in PROGRAMS if program not in asked
     ]
     for program, one in asked.items():
-        if not on_top(hear(one)):
-            wait(spawn([program, "-w", "5", "-D", "FORWARD", *ADMIT], quiet=True))
-            if wait(spawn([program, "-w", "5", "-I", "FORWARD", "1", *ADMIT])):
+        text = mending(program, hear(one), chains)
+        if text and not restore(program, text, quiet=True):
+            # Somebody else changed it just now, as firewalld does when it is reloaded.
+            text = mending(program, hear(ask([program, "-w", "5", "-S", "FORWARD"])), chains)
+            if text and not restore(program, text, quiet=False):
                 troubles.append(f"{program} did not take the admit rule")
     return troubles
 
 
-def on_top(first: str) -> bool:
-    """Whether the first rule of FORWARD is ours."""
-    return "--mark 0x2000/0x2000" in first and "--ctstate DNAT" in first
+def restore(program: str, text: str, quiet: bool) -> bool:
+    try:
+        return feed([f"{program}-restore", "-w", "5", "-n"], text, quiet=quiet)
+    except OSError:  # it is missing
+        return False
+
+
+def mending(program: str, listing: str, chains: str) -> str:
+    """What iptables-restore brings our rules to the top of FORWARD with; nothing where they are there. libvirt puts its
+    jumps on top when it makes them anew, after a flush. Where the policy is DROP and libvirt has its nftables backend,
+    rules for guests' way out follow the one that admits forwards."""
+    there = [line[11:] for line in listing.split("\n") if line.startswith("-A FORWARD ")]
+    more = prepared().get(program, []) if listing.startswith("-P FORWARD DROP\n") and BACKEND in chains else []
+    top = [rule.replace(COMMENTED, "") for rule in there[1 : 1 + len(more)]]
+    if is_admit(*there[:1]) and top == more:
+        return ""
+    lines = [f"-D FORWARD {rule}" for rule in there if COMMENTED in rule or is_admit(rule)]
+    lines += [f"-I FORWARD 1 {COMMENTED}{rule}" for rule in reversed(more)]
+    return "\n".join(["*filter", *lines, f"-I FORWARD 1 {' '.join(ADMIT)}", "COMMIT", ""])
+
+
+def is_admit(rule: str = "") -> bool:
+    return "--mark 0x2000/0x2000" in rule and "--ctstate DNAT" in rule and "-j ACCEPT" in rule
+
+
+def prepared() -> dict[str, list[str]]:
+    """The rules of ours for chains of others, by the chain or the program of iptables."""
+    found: dict[str, list[str]] = {}
+    try:
+        with open(f"{COMPILED}/admit", errors="replace") as source:
+            for line in source:
+                name, _, rule = line.rstrip("\n").partition("\t")
+                found.setdefault(name, []).append(rule)
+    except FileNotFoundError:  # an apply before this version
+        pass
+    return found
 
 
 def admit_chains(chains: str) -> None:
     """Our rules on top of nft chains of others that are there: libvirt's nftables backend, and what `apply --admit` was
     for. Most hosts have none, and start no further program here."""
-    try:
-        with open(f"{COMPILED}/admit") as source:
-            lines = [line.rstrip("\n").partition("\t") for line in source]
-    except FileNotFoundError:  # an apply before this version
-        return
     wanted: dict[str, list[str]] = {}
-    for name, _, rule in lines:
+    for name, those in prepared().items():
         table, _, chain = name.rpartition(" ")
         if f"\tchain {chain} {{" in chains.partition(f"table {table} {{\n")[2].partition("\n}")[0]:
-            wanted.setdefault(name, []).append(rule)
+            wanted[name] = those
     asked = {name: ask(["nft", "-a", "list", "chain", *name.split(" ")]) for name in wanted}
     for name, new in wanted.items():
         # Table and chain have handles, too.

@@ -10,9 +10,9 @@ from ipaddress import IPv6Address
 from itertools import chain
 from typing import Any
 
-from guestnet.compile import nft, ruleset
+from guestnet.compile import admit, nft, ruleset
 from guestnet.decide import stale
-from guestnet.decide.state import Table
+from guestnet.decide.state import Admit, Table
 from guestnet.host import conntrack, netlink, sysctl
 from guestnet.host.run import ProgramError, run, succeeds
 from guestnet.words.problems import GuestnetError
@@ -20,7 +20,8 @@ from guestnet.words.problems import GuestnetError
 _FEW = (
     64  # elements to delete one by one: each costs up to 0.1 ms, of an interval map far more (facts: 755 ms of 10,000)
 )
-PROGRAMS = ("iptables", "ip6tables")
+PROGRAMS = tuple(admit.PROGRAMS)
+_APPENDED = "-A FORWARD "
 Elements = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -93,16 +94,31 @@ def _put(before: Table | None, after: Table | None) -> None:
     run("nft", "-f", "-", given=head + after.listing + text)
 
 
-def admitted(program: str) -> bool:
-    """Whether our admit rule is the first in the FORWARD chain of `program`, iptables or ip6tables.
+def admitted(program: str) -> Admit | None:
+    """Our rules in the FORWARD chain of `program`, iptables or ip6tables.
 
     libvirt puts its jumps on top when it makes them anew (after a flush), and then it rejects before we admit.
     """
     try:
-        first = run(program, "-w", "5", "-S", "FORWARD", "1")
+        there = _forward(program)
     except ProgramError:
-        return False  # no such rule, or no such chain yet
-    return ruleset.is_admit_rule(first)
+        return None  # a table that this kernel does not have
+    ours = [rule for rule in there if _ours(rule)]
+    if not ours:
+        return None
+    more = [rule.replace(admit.COMMENTED, "") for rule in ours if not ruleset.is_admit_rule(rule)]
+    first = ruleset.is_admit_rule(there[0]) and len(more) == len(ours) - 1
+    return Admit(tuple(more), first and there[: len(ours)] == ours)
+
+
+def _forward(program: str) -> list[str]:
+    """The rules of FORWARD, without their `-A FORWARD `."""
+    lines = run(program, "-w", "5", "-S", "FORWARD").splitlines()
+    return [line.removeprefix(_APPENDED) for line in lines if line.startswith(_APPENDED)]
+
+
+def _ours(rule: str) -> bool:
+    return admit.COMMENTED in rule or ruleset.is_admit_rule(rule)
 
 
 def libvirt_rules() -> bool:
@@ -121,14 +137,15 @@ def bridge_filter() -> tuple[str, ...]:
     return tuple(found)
 
 
-def put_admit(program: str, wanted: bool) -> None:
-    """At the top: libvirt's own chains, which reject, are jumped to from further down (libvirt 9.0)."""
-    if wanted and admitted(program):
-        return
-    while succeeds(program, "-w", "5", "-C", "FORWARD", *ruleset.admit_rule()):
-        run(program, "-w", "5", "-D", "FORWARD", *ruleset.admit_rule())
-    if wanted:
-        run(program, "-w", "5", "-I", "FORWARD", "1", *ruleset.admit_rule())
+def put_admit(program: str, after: Admit | None) -> None:
+    """At the top: libvirt's own chains, which reject, are jumped to from further down (libvirt 9.0). In one step: where
+    FORWARD drops, a moment without them is a moment without network."""
+    there = _forward(program)
+    wanted = [] if after is None else [" ".join(ruleset.admit_rule()), *(admit.COMMENTED + one for one in after.rules)]
+    lines = [f"-D FORWARD {rule}" for rule in there if _ours(rule)]
+    lines += [f"-I FORWARD 1 {rule}" for rule in reversed(wanted)]
+    if lines:
+        run(f"{program}-restore", "-w", "5", "-n", given="\n".join(["*filter", *lines, "COMMIT", ""]))
 
 
 def _without_forwards(text: str) -> str:

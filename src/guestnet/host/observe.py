@@ -15,7 +15,8 @@ from guestnet.host.libvirt import Libvirt
 def normal_form(desired: State) -> State:
     """The desired state with what is ours in the firewall as this host's nft prints it, so that both sides can be
     compared."""
-    rules = {key.name: thing.rules for key, thing in desired.items() if isinstance(thing, Admit) and thing.rules}
+    admits = {key.name: thing.rules for key, thing in desired.items() if isinstance(thing, Admit)}
+    rules = {name: some for name, some in admits.items() if some and name not in firewall.PROGRAMS}
     printed = chains.normal(rules) if rules else {}
     desired = {key: printed.get(key.name, thing) if key.kind == "admit" else thing for key, thing in desired.items()}
     return {
@@ -50,7 +51,8 @@ def observe(libvirt: Libvirt, desired: State) -> State:
     for path in [localnet(bridge) for bridge in map(netxml.own_bridge, running) if bridge]:
         if sysctl.read(path) == "1":
             live[Key("localnet", path)] = Setting("1")
-    live |= {Key("admit", program): Admit() for program in ("iptables", "ip6tables") if firewall.admitted(program)}
+    admits = {program: firewall.admitted(program) for program in firewall.PROGRAMS}
+    live |= {Key("admit", program): found for program, found in admits.items() if found}
     live |= {Key("admit", name): found for name, found in chains.admitted().items()}
     return live
 

@@ -55,7 +55,7 @@ def put_locally(change: Change) -> None:
 def _put_rules(kind: str, name: str, before: Thing | None, after: Thing | None) -> None:
     if kind == "admit":
         if name in firewall.PROGRAMS:
-            firewall.put_admit(name, after is not None)
+            firewall.put_admit(name, after if isinstance(after, Admit) else None)
         else:
             chains.put(name, after if isinstance(after, Admit) else None)
     else:

@@ -20,6 +20,8 @@ PACKAGES = {
     "nft": "nftables",
     "iptables": "iptables",
     "ip6tables": "iptables",
+    "iptables-restore": "iptables",
+    "ip6tables-restore": "iptables",
     "ip": "iproute2",
     "unshare": "util-linux",
     "setpriv": "util-linux",
