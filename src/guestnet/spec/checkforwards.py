@@ -42,16 +42,27 @@ def forward_problems(spec: Spec, loaded: Loaded) -> Iterator[Problem]:
             wrong = _family(spec, name, nic, forward)
             if wrong:
                 yield Problem(*wrong, where)
-            if forward.loopback and len(forward.ports) > _PROXIES:
-                what = f"loopback for {len(forward.ports)} ports: each of [::1] is a unit of systemd"
-                yield Problem(what, f"{_PROXIES} at most: write fewer", loaded.place((*path, "loopback")))
-            if forward.loopback and any(isinstance(listen, str) for listen in forward.listen):
-                what = "loopback does not fit in with a NIC to listen on"
-                yield Problem(what, "write a forward of its own for it", loaded.place((*path, "loopback")))
+            yield from _loopback(spec, nic, forward, loaded.place((*path, "loopback")))
             if forward.enabled:
                 families = tuple(key for key in FAMILIES if _has(spec, nic, key) and key in _asked(forward))
                 written.append(_Written(loaded.place(path), name, forward, families))
     yield from _collisions(sorted(written, key=lambda one: one.place))
+
+
+def _loopback(spec: Spec, nic: Nic, forward: Forward, place: Place) -> Iterator[Problem]:
+    if not forward.loopback:
+        return
+    network = spec.networks.get(nic.network)
+    if network is not None and network.host_access != "full" and (network.host_access or "host" in network.egress.deny):
+        how = "write host_access: full" if network.host_access else "take host out of egress: deny"
+        todo = f"its guests' answers to the host are dropped: {how} there, or remove loopback"
+        yield Problem(f"loopback needs host_access: full in network {nic.network}", todo, place)
+    if len(forward.ports) > _PROXIES:
+        what = f"loopback for {len(forward.ports)} ports: each of [::1] is a unit of systemd"
+        yield Problem(what, f"{_PROXIES} at most: write fewer", place)
+    if any(isinstance(listen, str) for listen in forward.listen):
+        what = "loopback does not fit in with a NIC to listen on"
+        yield Problem(what, "write a forward of its own for it", place)
 
 
 def _nowhere(name: str, guest: Guest, forward: Forward, loaded: Loaded, path: Path) -> Problem:
