@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_interface
 
 import pytest
 
+from guestnet.decide import hookscript
 from guestnet.decide.desired import desired_state
 from guestnet.decide.doctor import Check, checks
 from guestnet.decide.facts import Chain, Facts, OldHook, Others, Uplink
@@ -117,6 +119,43 @@ def test_the_hook_of_others(text: str, both: bool) -> None:
     check = found(facts)["another hook"]
     assert check.verdict == ("wrong" if both else "look")
     assert "mv /etc/libvirt/hooks/qemu /etc/libvirt/hooks/qemu.retired" in check.todo
+
+
+CONFIG = '{"else": {"private_ip": "192.168.122.9", "port_map": {"%s": [%s]}%s}}'
+
+
+@pytest.mark.parametrize(
+    ("protocol", "ports", "more", "fights"),
+    [
+        ("tcp", "[8080, 80]", "", "8080/tcp is web1's here"),
+        ("tcp", "8081", "", ""),
+        ("udp", "8080", "", ""),
+        ("tcp", "443", "", "443/tcp is web1's here"),
+        ("tcp", "443", ', "public_ip": "203.0.113.5"', "443/tcp is web1's here"),
+        ("tcp", "443", ', "public_ip": "203.0.113.6"', ""),
+        ("tcp", "9300", ', "public_ip": "203.0.113.6"', "9300/tcp is web1's here"),  # by the NIC it is on
+        ("tcp", "9300", ', "public_ip": "203.0.113.99"', ""),
+        ("tcp", "1", ', "public_ip": "203.0.113.7"', "1/tcp is whole's here"),
+        ("udp", "9500", ', "source_ip": "198.51.100.128/25"', "9500/udp is web1's here"),
+        ("udp", "9500", ', "source_ip": "192.0.2.1"', ""),
+        ("tcp", "9000", "", ""),  # IPv6 only
+        ("udp", ", ".join(map(str, range(20000, 20010))), "", "20004/udp is web1's and so on, 5 more here"),
+    ],
+)
+def test_the_hook_of_others_wants_a_port_of_ours(protocol: str, ports: str, more: str, fights: str) -> None:
+    """For a guest that this file does not have: two would translate one port."""
+    config = CONFIG % (protocol, ports, more)
+    hook = OldHook("/etc/libvirt/hooks/qemu", "hooks.json", config, hookscript.forwards("", config))
+    facts = replace(others(hooks=(hook,)), addresses=(("up0", ip_interface("203.0.113.6/24")),))
+    found = [problem.what for problem in problems(WORLD, facts)]
+    assert bool(list(notes(WORLD, facts))) != bool(fights)
+    if not fights:
+        assert found == []
+        return
+    (what,) = found
+    assert what.startswith("/etc/libvirt/hooks/qemu forwards ports for others that are this file's: ")
+    assert what.endswith(fights)
+    assert "qemu else stopped end -; mv " in next(problems(WORLD, facts)).todo
 
 
 def test_what_it_left() -> None:

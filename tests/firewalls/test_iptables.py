@@ -161,9 +161,14 @@ CONFIG = '{"web1": {"interface": "virbr84", "private_ip": "192.168.84.99", "port
 def test_never_both_hooks_at_once(beside: World) -> None:
     """Noticed before it harms: nothing is applied until the old one is retired, and the plan says how."""
     host = beside.host
-    host.write(QEMU, OLD_HOOK, mode=0o755)
-    host.write("/etc/libvirt/hooks/hooks.json", CONFIG.replace("web1", "else"))
+    host.write(QEMU, OLD_HOOK.replace("4080", "4999"), mode=0o755)
+    host.write("/etc/libvirt/hooks/hooks.json", CONFIG.replace("web1", "else").replace("4080", "4999"))
     assert f"{QEMU} forwards ports too, for no guest of this file" in beside.notes()
+    host.write("/etc/libvirt/hooks/hooks.json", CONFIG.replace("web1", "else"))
+    said = beside.notes()
+    assert f"problem: {QEMU} forwards ports for others that are this file's: 4080/tcp is web1's here" in said
+    assert f"retire it: {QEMU} else stopped end -; mv " in said
+    host.write(QEMU, OLD_HOOK, mode=0o755)
     host.write("/etc/libvirt/hooks/hooks.json", CONFIG)
     host.run([QEMU, "web1", "start", "begin", "-"])
     said = beside.notes()
@@ -186,8 +191,12 @@ def test_never_both_hooks_at_once(beside: World) -> None:
     beside.hook("started")
     assert beside.seen() == ALL
 
+    log = "/var/log/guestnet/hook.log"
+    assert "is run too" not in (host.read(log) if host.exists(log) else "")
     host.shell(f"mv {QEMU}.retired {QEMU}")
     host.run([QEMU, "web1", "start", "begin", "-"])
+    beside.hook("started")
+    assert f"web1: {QEMU} is run too" in host.read(log), "put back after our apply"
     host.shell(retire)
     assert "web1" not in host.run(["iptables-save"]).stdout
     assert "libvirt-hook-qemu" not in beside.notes()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from guestnet.spec.choose import Subnet
-from guestnet.words.ports import Protocol
+from guestnet.words.ports import PortRange, Protocol
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,26 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class OldForward:
+    """Ports of the host that a hook of somebody else forwards; what is empty or None: to whom, from whom, where is not
+    restricted, or not known."""
+
+    version: int
+    protocol: Protocol
+    listen: IPv4Address | IPv6Address | str | None
+    ports: PortRange
+    guest: str = ""
+    sources: tuple[Subnet, ...] = ()
+
+
+@dataclass(frozen=True)
 class OldHook:
     """A hook of somebody else that libvirt runs for guests, and that forwards ports by itself."""
 
     path: str
     config: str  # the hooks.json that it reads, "" when it has none
     text: str  # all that it may find a guest's name in
+    forwards: tuple[OldForward, ...] = ()  # those that can be told
 
 
 @dataclass(frozen=True)

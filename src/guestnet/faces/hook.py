@@ -57,6 +57,7 @@ SECONDS = 10  # a guest's start waits no longer than this
 SECONDS_UNIT = 25  # guestnet.service, where firewalld runs
 CALM = 8  # half seconds
 FIREWALLD = "/usr/bin/firewall-cmd"
+OTHER_HOOK = "/etc/libvirt/hooks/qemu"  # never ours
 LOG_BYTES = 262144
 NIC_PARTS = {"source": "network", "mac": "address", "target": "dev"}  # element in an <interface> -> attribute
 NOT_ASCII = 128
@@ -124,6 +125,8 @@ def came(name: str, operation: str) -> None:
     if text and not nft(text):
         log(f"{name}: its forwards did not fit the table; all are put in anew")
         rebuild({name: True})
+    if operation == "started" and text and os.access(OTHER_HOOK, os.X_OK):
+        log(f"{name}: {OTHER_HOOK} is run too; if it forwards ports, retire it: guestnet doctor says how")
     if operation == "started" and ("udp . " in text or " whole" in text):
         late.append(f"{COMPILED}/guests/{encoded(name)}")
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from guestnet.decide import hookscript
 from guestnet.decide.desired import HOOKS
 from guestnet.decide.facts import Chain, OldHook, Others
 from guestnet.host.run import ProgramError, run
@@ -18,7 +19,6 @@ from guestnet.words.problems import GuestnetError
 
 _PROGRAMS = ("iptables", "ip6tables")
 _FOLDER = Path("/etc/libvirt/hooks")
-_FORWARDS = re.compile(r"libvirt-hook-qemu|hooks\.json|iptables[^\n]*\bDNAT\b|\bDNAT\b[^\n]*iptables", re.IGNORECASE)
 # saschpe's, and GJCav's: DNAT-web1, SNAT-web1 in nat, FWD-web1 in filter.
 _LEFT = re.compile(r"(?:-N|-j) ((?:DNAT|SNAT|FWD)-\S+)")
 _MOST = 1 << 20  # bytes of a hook or its configuration
@@ -94,10 +94,12 @@ def _hooks() -> Iterator[OldHook]:
         if str(path) in HOOKS or not path.is_file() or not os.access(path, os.X_OK):
             continue
         text = _text(path)
-        if _FORWARDS.search(text):
+        if hookscript.translates(text):
             config = path.resolve().parent / "hooks.json"  # both look there
             there = config.is_file()
-            yield OldHook(str(path), str(config) if there else "", text + (_text(config) if there else ""))
+            listed = _text(config) if there else ""
+            found = hookscript.forwards(text, listed)
+            yield OldHook(str(path), str(config) if there else "", text + listed, found)
 
 
 def _text(path: Path) -> str:
