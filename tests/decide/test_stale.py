@@ -54,6 +54,20 @@ SSH = {"any4": ("tcp . 4023 : 10.9.1.10 . 22",)}
         ({"loop4": (f"tcp . 80 : {GUEST} . 81",)}, flow("tcp", 80, GUEST, 81, address="127.0.0.1"), True),
         ({"any6": ("tcp . 80 : fd00::1 . 80",)}, flow("tcp", 80, "fd00::1", address="2001:db8::2", client="::5"), True),
         ({"open4": (f"{GUEST} . tcp . 80 : accept",)}, flow("tcp", 80, GUEST), False),
+        ({"open4": (f"{GUEST} . tcp . 80 : accept",)}, flow("tcp", 80, address=GUEST), True),
+        ({"open4": (f"{GUEST} . udp . 80-90 : accept",)}, flow("udp", 85, address=GUEST), True),
+        ({"open4": (f"{GUEST} . tcp . 80 : accept",)}, flow("tcp", 81, address=GUEST), False),
+        ({"open4": (f"{GUEST} . tcp . 80 : accept",)}, flow("udp", 80, address=GUEST), False),
+        ({"open4": (f"{GUEST} . tcp . 80 : accept",)}, flow("tcp", 80, address=DB), False),
+        ({"open4": (f"{GUEST} . tcp . 80 : accept",)}, flow("tcp", 80, address=GUEST, client=HOST), False),
+        ({"open4": (f"{GUEST} . tcp . 80 : accept",)}, flow("tcp", 80, DB, address=GUEST, ours=False), False),
+        (
+            {"open6": ("2001:db8:9::1 . tcp . 80 : accept",)},
+            flow("tcp", 80, address="2001:db8:9::1", client="::5"),
+            True,
+        ),
+        ({"open_from4": (f"198.51.100.0/24 . {GUEST} . tcp . 80 : accept",)}, flow("tcp", 80, address=GUEST), True),
+        ({"open_from4": (f"198.51.101.0/24 . {GUEST} . tcp . 80 : accept",)}, flow("tcp", 80, address=GUEST), False),
         ({"source4": (f"{GUEST} : {HOST}",)}, flow("tcp", 80, GUEST), False),
     ],
 )
@@ -70,6 +84,16 @@ def test_what_another_forward_leads_there_stays() -> None:
     narrower = {"any_from4": (f"198.51.100.8/29 . tcp . 4023 : {GUEST} . 22",)}
     assert list(stale([one], SSH, narrower, narrower, NICS)) == [], "the client is still in from"
     assert list(stale([one._replace(source=b"\1\1\1\1")], SSH, narrower, narrower, NICS)) != []
+
+
+def test_a_door_that_is_only_narrowed() -> None:
+    one = flow("tcp", 80, address=GUEST)
+    gone = {"open4": (f"{GUEST} . tcp . 80 : accept",)}
+    for source, goes in (("198.51.100.8/29", False), ("192.0.2.0/24", True)):
+        after = {"open_from4": (f"{source} . {GUEST} . tcp . 80 : accept",)}
+        assert list(stale([one], gone, after, after, NICS)) == ([one] if goes else [])
+    after = {"open4": (f"{GUEST} . tcp . 80-81 : accept",)}
+    assert list(stale([one], gone, after, after, NICS)) == [], "another forward opens it"
 
 
 @pytest.mark.parametrize(
@@ -104,3 +128,4 @@ def test_what_is_looked_at() -> None:
         frozenset(),
         frozenset({6}),
     )
+    assert wanted({"open4": ("c : accept",)}, {}) == (frozenset(), frozenset({4}))

@@ -1,10 +1,11 @@
-"""Whole addresses, large ranges, the host's own loopback, ports open at a guest's own address, and what no forward may
-take: by packets, in both families."""
+"""Whole addresses, large ranges, the host's own loopback, ports open at a guest's own address: by
+packets, in both families."""
 
 from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -184,19 +185,68 @@ def test_loopback_is_nobody_elses(world: World) -> None:
         service.wait(timeout=5)
 
 
-def test_transit_traffic_is_nobodys_forward(world: World) -> None:
-    """To an address that is not the host's, by way of the host: each kind of forward leaves it alone."""
-    lab = world.lab
-    lab.inet.shell("ip route add 192.0.2.0/24 via 203.0.113.2; ip -6 route add 2001:db8:99::/64 via 2001:db8:1::2")
+# Sends a byte for each line it reads, over TCP and UDP to each of the ports, and says what came back.
+CLIENT = """
+import socket, sys
+kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+links = [socket.socket(socket.AF_INET6, kind) for _ in sys.argv[2:] for kind in kinds]
+for i, link in enumerate(links):
+    link.settimeout(1)
+    link.connect((sys.argv[1], int(sys.argv[2 + i // 2])))
+for line in sys.stdin:
+    found = []
+    for link in links:
+        try:
+            link.send(b"x")
+            found.append(link.recv(9).decode() or "end")
+        except OSError:
+            found.append("lost")
+    print(*found, flush=True)
+"""
+SERVER = """
+import socketserver, sys, threading
+class Tcp(socketserver.BaseRequestHandler):
+    def handle(self):
+        while self.request.recv(9):
+            self.request.send(b"tcp")
+class Udp(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request[1].sendto(b"udp", self.client_address)
+socketserver.TCPServer.address_family = socketserver.UDPServer.address_family = 10
+for port in map(int, sys.argv[1:]):
+    for server in (socketserver.ThreadingTCPServer(("::", port), Tcp), socketserver.UDPServer(("::", port), Udp)):
+        threading.Thread(target=server.serve_forever).start()
+"""
+
+
+def test_connections_to_the_guests_own_address_end_with_the_forward_that_opened_it(world: World) -> None:
+    """And those by another forward, or by one whose `from` still has the client, go on."""
+    lab, own = world.lab, "2001:db8:66:2::10"
+    anybody, some, other = "9000/tcp+udp", "{ports: 9001, protocol: tcp+udp%s}", '"2001:db8:1::/64"'
+    text = FILE.replace("      - 8443:80", f"      - {anybody}\n      - {some}\n      - 9002/tcp+udp\n      - 8443:80")
+    apply(lab.host, text % "")
+    server = world.guests["own"].popen(["/usr/bin/python3", "-c", SERVER, "9000", "9001", "9002"])
+    wait_for("the service", lambda: ":9002" in world.guests["own"].run(["ss", "-lun"]).stdout)
+    client = lab.inet.popen(["/usr/bin/python3", "-c", CLIENT, own, "9000", "9001", "9002"], stdin=subprocess.PIPE)
+
+    def again() -> list[str]:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        print(file=client.stdin, flush=True)
+        return client.stdout.readline().split()
+
     try:
-        for port in (25000, 20000, 8080, 8443, 40300, 30500):
-            for address in ("192.0.2.1", "2001:db8:99::1"):
-                source = "203.0.113.9" if "." in address else "2001:db8:1::9"
-                got = lab.inet.probe("tcp", address, port, source=source, timeout=0.5)
-                assert got.peer not in ("web", "one", "own"), f"{address} {port}"
-                assert not got.answered
+        assert again() == ["tcp", "udp"] * 3
+        apply(lab.host, text % f", from: {other}")
+        assert again() == ["tcp", "udp"] * 3, "narrowed, and the client is in it"
+        apply(lab.host, text % ', from: "2001:db8:7::/64"')
+        assert again() == ["tcp", "udp", "lost", "lost", "tcp", "udp"]
+        apply(lab.host, text.replace(f"      - {anybody}\n", "") % ', from: "2001:db8:7::/64"')
+        assert again() == ["lost", "lost", "lost", "lost", "tcp", "udp"]
     finally:
-        lab.inet.shell("ip route del 192.0.2.0/24; ip -6 route del 2001:db8:99::/64")
+        client.kill()
+        world.guests["own"].send_signal(server, signal.SIGKILL)
+        apply(lab.host, FILE)
 
 
 def test_connections_and_bytes_are_counted(world: World) -> None:

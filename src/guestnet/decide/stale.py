@@ -4,7 +4,8 @@ The kernel asks the maps for the first packet of a connection only. So, after a 
 
 - a connection that one of ours translated goes on to a guest that nothing leads to any more;
 - a UDP client that kept sending before its forward came never reaches the guest: its packets belong to a connection
-  that was tracked without a translation (TCP tries again with new ones).
+  that was tracked without a translation (TCP tries again with new ones);
+- a connection to a guest's own address, which a forward had opened there, goes on through a door that is closed.
 
 Those are named here, and no others.
 """
@@ -22,6 +23,7 @@ from guestnet.compile.nft import Elements
 _NUMBERS = {"tcp": 6, "udp": 17}
 _UDP = 17
 _TRANSLATING = ("on", "nic", "any", "whole", "loop4")
+_OPENING = ("open",)
 
 
 class Flow(NamedTuple):
@@ -56,11 +58,11 @@ class _Rule(NamedTuple):
 class _Rules:
     """Elements by family and protocol, and there by port; ranges and whole addresses apart."""
 
-    def __init__(self, elements: Elements) -> None:
+    def __init__(self, elements: Elements, kinds: tuple[str, ...] = _TRANSLATING) -> None:
         self._ports: dict[tuple[int, int, int], list[_Rule]] = defaultdict(list)
         self._ranges: dict[tuple[int, int], list[tuple[int, int, _Rule]]] = defaultdict(list)
         for name, items in elements.items():
-            if name.startswith(_TRANSLATING):
+            if name.startswith(kinds):
                 for item in items:
                     self._add(name, item)
 
@@ -88,7 +90,8 @@ class _Rules:
         if where:
             listen = where[0].strip('"') if where[0].startswith('"') else wire.address(where[0])
         first, dash, last = span.partition("-")
-        rule = _Rule(listen, source, int(first), wire.address(address), int(to or 0))
+        target = b"" if address == "accept" else wire.address(address)
+        rule = _Rule(listen, source, int(first), target, int(to or 0))
         if dash:
             self._ranges[family, _NUMBERS[protocol]].append((int(first), int(last), rule))
         else:
@@ -96,7 +99,7 @@ class _Rules:
 
 
 class Wanted(NamedTuple):
-    """Of which families connections need looking at: those that we translated, and those of UDP without."""
+    """Of which families connections need looking at: those that we translated, and those without."""
 
     ours: frozenset[int]
     plain: frozenset[int]
@@ -114,7 +117,8 @@ def wanted(gone: Elements, new: Elements) -> Wanted:
         for name, items in new.items()
         if name.startswith(_TRANSLATING) and (name.startswith("whole") or any("udp . " in item for item in items))
     }
-    return Wanted(frozenset(ours), frozenset(plain))
+    closed = {int(name[-1]) for name in gone if name.startswith(_OPENING)}
+    return Wanted(frozenset(ours), frozenset(plain | closed))
 
 
 def stale(
@@ -122,14 +126,20 @@ def stale(
 ) -> Iterator[Flow]:
     """`nics`: the host's own addresses, each with its NIC."""
     went, come, stays = _Rules(gone), _Rules(new), None
+    closed, opened = _Rules(gone, _OPENING), _Rules(after, _OPENING)
     for flow in flows:
         if flow.ours and flow.translated:
             if any(rule.leads(flow) for rule in went.fitting(flow, nics)):
                 stays = stays or _Rules(after)
                 if not any(rule.leads(flow) for rule in stays.fitting(flow, nics)):
                     yield flow
-        elif flow.protocol == _UDP and not flow.translated and flow.address in nics and any(come.fitting(flow, nics)):
-            yield flow
+        elif flow.ours or flow.translated:
+            continue
+        elif flow.address in nics:
+            if flow.protocol == _UDP and any(come.fitting(flow, nics)):
+                yield flow
+        elif flow.source not in nics and any(closed.fitting(flow, nics)) and not any(opened.fitting(flow, nics)):
+            yield flow  # who is on the host needs no door
 
 
 def _without(some: Elements, others: Elements) -> Elements:
