@@ -8,8 +8,11 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
+from guestnet.decide import served
+from guestnet.decide.conflicts import conflicts
 from guestnet.decide.facts import Domain, DomainNic, Facts, HostNic, Listener, Route
-from guestnet.decide.notices import notices, taken_over
+from guestnet.decide.notices import notices
+from guestnet.decide.state import Key, Proxy
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
 from guestnet.spec.resolve import Macs, Taken, resolve
@@ -166,7 +169,7 @@ ANY4, ANY6, UP0, UP6, ELSE = "0.0.0.0", "::", "203.0.113.2", "2001:db8:1::2", "2
 
 
 def listener(address: str, port: int = 80, protocol: Protocol = "tcp") -> Listener:
-    return Listener(protocol, ip_address(address), port, 7)
+    return Listener(protocol, ip_address(address), port, port)
 
 
 @pytest.mark.parametrize(
@@ -201,27 +204,86 @@ def test_a_port_that_the_host_serves(forward: str, where: str, taken: bool) -> N
     facts = replace(FACTS, listening=(listener(where),), addresses=addresses)
     found = [note for note in notices(world(forward), facts) if "is served by a process of the host" in note]
     assert len(found) == taken
-    assert bool(taken_over(world(forward), facts)) == taken
+    assert served.sockets(world(forward), facts) == ({80} if taken else set())
 
 
 def test_dns_and_dhcp_on_our_bridges_stay_with_the_guests() -> None:
     own = (*FACTS.addresses, ("virbr84", ip_interface("192.168.84.1/24")))
     dnsmasq = replace(FACTS, addresses=own, listening=(listener("192.168.84.1", 53), listener("192.168.84.1", 80)))
-    assert {one.port for one, _ in taken_over(world("53, 80"), dnsmasq)} == {80}
-    assert {one.port for one, _ in taken_over(world("'192.168.84.1:53'"), dnsmasq)} == {53}, "written out it holds"
+    assert served.sockets(world("53, 80"), dnsmasq) == {80}
+    assert served.sockets(world("'192.168.84.1:53'"), dnsmasq) == {53}, "written out it holds"
     # libvirt's own default network, whose guests would lose their DNS
     foreign = replace(
         FACTS, addresses=(("virbr0", ip_interface("192.168.122.1/24")),), listening=(listener("192.168.122.1", 53),)
     )
-    assert taken_over(world("53"), foreign)
+    assert served.sockets(world("53"), foreign)
 
 
 def test_the_process_is_named_and_one_service_is_one_line() -> None:
     both = (listener(ANY4), replace(listener(ANY6), inode=8))
-    facts = replace(FACTS, listening=both, programs={7: "nginx (pid 812)", 8: "nginx (pid 812)"})
+    facts = replace(FACTS, listening=both, programs={80: "nginx (pid 812)", 8: "nginx (pid 812)"})
     assert notices(world("80, '203.0.113.2:80:81/udp'"), facts) == (
         "port 80/tcp is served by a process of the host, nginx (pid 812); "
         "while web1 runs, it is web1 that answers there",
     )
     at = notices(world("'203.0.113.2:80'"), facts)
     assert at[0].startswith("port 80/tcp at 203.0.113.2 is served by a process of the host, nginx (pid 812);")
+
+
+@pytest.mark.parametrize(
+    ("forward", "where", "taken"),
+    [
+        ("{ports: 80, loopback: true}", "127.0.0.1", True),
+        ("{ports: 80, loopback: true}", "127.0.0.53", True),
+        ("{ports: 80, loopback: true, listen: 203.0.113.2}", "127.0.0.1", True),
+        ("{ports: 80, loopback: true, family: ipv6}", "127.0.0.1", False),
+        ("{ports: 80, loopback: true}", "::1", False),
+        ("{ports: 81, loopback: true}", "127.0.0.1", False),
+        ("80", "127.0.0.1", False),
+        ("80", "::1", False),
+    ],
+)
+def test_what_is_served_on_loopback(forward: str, where: str, taken: bool) -> None:
+    facts = replace(FACTS, listening=(listener(where),), systemd=False)
+    found = [note for note in notices(world(forward), facts) if f"port 80/tcp at {where} is served by" in note]
+    assert len(found) == taken
+
+
+def test_a_whole_address_takes_what_the_host_serves_there() -> None:
+    mine = (listener(ANY4, 22), listener(ANY6, 22), listener(UP0, 80), listener(ELSE, 81), listener("127.0.0.1", 25))
+    facts = replace(FACTS, listening=(*mine, listener(ANY4, 123, "udp"), listener(ANY4, 40000, "udp")))
+    facts = replace(facts, programs={22: "sshd (pid 8)"})
+    assert notices(world("203.0.113.2/all"), facts) == (
+        "what the host itself serves at 203.0.113.2 is web1's while that runs: 22/tcp, sshd (pid 8); 80/tcp; 123/udp",
+    )
+    assert len(notices(world("203.0.113.2/all, '203.0.113.2:80:81'"), facts)) == 2, "a forward of a port goes before"
+    assert notices(world("'[2001:db8:1::2]/all'"), replace(facts, listening=(listener(ANY4, 22),))) == ()
+
+
+@pytest.mark.parametrize(
+    ("forward", "where", "systemd", "active", "wrong"),
+    [
+        ("{ports: 80, loopback: true}", "::1", True, None, True),
+        ("{ports: 79-81, loopback: true}", "::1", True, None, True),
+        ("{ports: 80, loopback: true, family: ipv4}", "::1", True, None, True),  # the proxy serves [::1] all the same
+        ("{ports: 80, loopback: true}", ANY6, True, None, True),
+        ("{ports: 80, loopback: true}", "::1", True, False, True),  # ours is there, and does not run
+        ("{ports: 80, loopback: true}", "::1", True, True, False),  # it is ours
+        ("{ports: 80, loopback: true}", "::1", False, None, False),  # no unit where systemd does not run
+        ("{ports: 80, loopback: true}", "127.0.0.1", True, None, False),
+        ("{ports: 80, loopback: true}", ANY4, True, None, False),
+        ("{ports: 81, loopback: true}", "::1", True, None, False),
+        ("{ports: 80, loopback: true, protocol: udp}", "::1", True, None, False),
+        ("80", "::1", True, None, False),
+    ],
+)
+def test_a_proxy_that_could_not_listen(
+    forward: str, where: str, systemd: bool, active: bool | None, wrong: bool
+) -> None:
+    facts = replace(FACTS, listening=(listener(where),), programs={80: "nginx (pid 8)"}, systemd=systemd)
+    live = {} if active is None else {Key("proxy", "guestnet-loopback-80"): Proxy("", "", active)}
+    found = [problem.what for problem in conflicts(world(forward), facts, live, ()) if "of [::1]" in problem.what]
+    told = "port 80 of [::1] is served by a process of the host, nginx (pid 8), and guest web1 has a forward of it"
+    assert found == ([f"{told} with loopback: true"] if wrong else [])
+    if wrong:
+        assert served.sockets(world(forward), facts) == {80}, "its process is looked for"

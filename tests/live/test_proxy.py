@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from lab import Lab
@@ -33,6 +35,15 @@ def test_the_hosts_own_ipv6_loopback() -> None:
         host.write(FILE, TEXT)
         assert "systemd does not run here" in " ".join(host.guestnet("plan").stdout.split())
         with Systemd(host) as systemd:
+            for address, blocks in (("::1", True), ("::", True), ("127.0.0.1", False)):
+                service = host.popen(["/usr/bin/python3", "-m", "http.server", "--bind", address, "8080"])
+                wait_for("the service", lambda: ":8080" in host.run(["ss", "-ltn"]).stdout)
+                planned = " ".join(systemd.guestnet("plan", check=False).stdout.split())
+                assert ("problem: port 8080 of [::1] is served by a process of the host" in planned) == blocks, address
+                if not blocks:
+                    assert "port 8080/tcp at 127.0.0.1 is served by a process of the host" in planned
+                host.send_signal(service, signal.SIGTERM)
+                service.wait(timeout=5)
             said = systemd.guestnet("apply", "--yes").stdout
             assert "guestnet-loopback-8080.socket, which serves [::1]:8080" in said
             assert "sees the host as client of what comes by its loopback" in " ".join(said.split())

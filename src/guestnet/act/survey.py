@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from importlib import resources
 
 from guestnet.compile import dhcp
+from guestnet.decide import served
 from guestnet.decide.admit import remembered as admitting
 from guestnet.decide.desired import MEMORY, desired_state
 from guestnet.decide.facts import Facts
-from guestnet.decide.notices import taken_over
 from guestnet.decide.plan import Plan, make_plan
 from guestnet.decide.state import APPLIED, File, Key, State
 from guestnet.host import files, listeners
@@ -62,7 +62,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     spec = wish.spec or Spec()
     world, remembered = resolve(spec, remembered, random=chance(), taken=taken, macs=_macs(spec, facts))
     remembered = admitting(remembered, facts, wish.admit)
-    facts = replace(facts, programs=listeners.programs({served.inode for served, _ in taken_over(world, facts)}))
+    facts = replace(facts, programs=listeners.programs(served.sockets(world, facts)))
     desired, remembered = desired_state(world, facts, remembered, hook_text(), hook_text("let_in.py"))
     if wish.spec is None:
         desired = {key: thing for key, thing in desired.items() if key.kind not in ("memory", "hook", "unit")}

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 
 from guestnet.compile import netxml
-from guestnet.decide import oldhook, passthrough
+from guestnet.decide import oldhook, passthrough, served
 from guestnet.decide.facts import Facts, ForeignNetwork, Route
 from guestnet.decide.state import Change, Key, State
 from guestnet.decide.state import Network as LiveNetwork
@@ -41,6 +41,7 @@ def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ..
         found += _lan(lan, world, facts)
     found += _session(world, facts)
     found += oldhook.problems(world, facts)
+    found += served.problems(world, facts, live)
     if facts.foreign_table and world.networks:
         what = "the firewall has a table inet guestnet that somebody else made (it has no mark of ours)"
         found.append(Problem(what, "rename it, or remove it: nft delete table inet guestnet"))

@@ -7,20 +7,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from guestnet.decide import lan, oldhook, passthrough, upstream
+from guestnet.decide import lan, oldhook, passthrough, served, upstream
 from guestnet.decide.conflicts import beside
 from guestnet.decide.desired import address_now, own_address
-from guestnet.decide.facts import Domain, DomainNic, Facts, Listener
-from guestnet.spec.world import Forward, Guest, Nic, World
-
-_OWN_SERVICES = (53, 67, 547)  # DNS and DHCP on our bridges: only a forward on that very address takes them
+from guestnet.decide.facts import Domain, DomainNic, Facts
+from guestnet.spec.world import Guest, Nic, World
 
 
 def notices(world: World, facts: Facts) -> tuple[str, ...]:
     found = [note for guest in world.guests for note in _guest(guest, world, facts)]
     found += _same_macs(world, facts)
     found += _absent(world, facts)
-    found += _served(world, facts)
+    found += served.notes(world, facts)
     found += beside(world, facts)
     found += lan.notes(world, facts)
     found += passthrough.notes(world, facts)
@@ -72,20 +70,6 @@ def _loopback(world: World, facts: Facts) -> Iterator[str]:
             yield f"guest {name}: UDP to [::1] is not served: no packet from or to it can be translated"
         if "tcp" in protocols and not facts.systemd:
             yield f"guest {name}: [::1] is not served, because its proxy is a unit and systemd does not run here"
-
-
-def taken_over(world: World, facts: Facts) -> dict[tuple[Listener, str], str]:
-    """The sockets of the host's own processes that a forward takes the clients of, each with where (an address or NIC,
-    "": everywhere), and the guest that answers instead."""
-    return {
-        (listener, _where(forward, listener)): guest.name
-        for guest in world.guests
-        for forward in guest.forwards
-        for listener in facts.listening
-        if listener.protocol == forward.protocol
-        and forward.ports.first <= listener.port <= forward.ports.last
-        and _takes(forward, listener, world, facts)
-    }
 
 
 def _guest(guest: Guest, world: World, facts: Facts) -> Iterator[str]:
@@ -211,38 +195,3 @@ def _has(listen: IPv4Address | IPv6Address | str, world: World, facts: Facts) ->
         or any(listen == own.ip for _, own in facts.addresses)
         or any(route.kind == "local" and listen in route.subnet for route in facts.routes)
     )
-
-
-def _served(world: World, facts: Facts) -> list[str]:
-    found = {}
-    for (listener, where), guest in taken_over(world, facts).items():
-        port = f"port {listener.port}/{listener.protocol}{f' at {where}' if where else ''}"
-        program = facts.programs.get(listener.inode)
-        # IPv4 and IPv6 of one service are two sockets
-        found[listener.port, listener.protocol, where] = (
-            f"{port} is served by a process of the host{f', {program}' if program else ''}; while {guest} runs, it is "
-            f"{guest} that answers there"
-        )
-    return [line for _, line in sorted(found.items())]
-
-
-def _where(forward: Forward, listener: Listener) -> str:
-    if forward.listen is not None:
-        return str(forward.listen)
-    return "" if listener.address.is_unspecified else str(listener.address)
-
-
-def _takes(forward: Forward, listener: Listener, world: World, facts: Facts) -> bool:
-    address = listener.address
-    if address.is_unspecified:
-        # Whether a socket on :: takes IPv4 too does not show in /proc; most do.
-        return address.version in (6, forward.target.version)
-    if forward.listen == address:
-        return True
-    if address.version != forward.target.version:
-        return False
-    sides = [side.host.ip for network in world.networks for side in (network.v4, network.v6) if side]
-    if address in sides and listener.port in _OWN_SERVICES:
-        return False
-    on = {link for link, own in facts.addresses if own.ip == address}
-    return bool(on) if forward.listen is None else forward.listen in on

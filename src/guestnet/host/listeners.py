@@ -24,7 +24,7 @@ _INODE = 9  # its column
 
 
 def listening() -> tuple[Listener, ...]:
-    """The sockets that wait for clients, but those on loopback and link-local addresses."""
+    """The sockets that wait for clients, but those on link-local addresses."""
     return tuple(found for protocol, table, state in _TABLES for found in _read(protocol, table, state))
 
 
@@ -61,7 +61,7 @@ def _read(protocol: Protocol, table: str, state: str) -> Iterator[Listener]:
         columns = line.split()
         local, _, port = columns[1].partition(":")
         address = _address(local)
-        if columns[3] == state and columns[2].endswith(":0000") and not (address.is_loopback or address.is_link_local):
+        if columns[3] == state and columns[2].endswith(":0000") and not address.is_link_local:
             yield Listener(protocol, address, int(port, 16), int(columns[_INODE]))
 
 
