@@ -189,11 +189,29 @@ def _open(stage: Stage, networks: list[Network], world: World, facts: Facts, tod
     if not items:
         return
     add = nft.add_elements(items)
-    away = add + add.replace("add element", "delete element")  # adding first makes deleting safe
+    made = add + nft.add_elements(_counted(items, stage, facts))
+    away = made + made.replace("add element", "delete element")  # adding first makes deleting safe
     # Should we be killed, the host's end does it when it notices.
     stage.here.talk.say(do="at_end", program="nft", text=away)
     todo.callback(_load, away)
     _load(add)
+
+
+def _counted(items: Mapping[str, tuple[str, ...]], stage: Stage, facts: Facts) -> nft.Elements:
+    """Where the kernel counts what went by these forwards: at whatever address of the host was asked for."""
+    own = {str(address.ip) for _, address in facts.addresses}
+    own |= {text.partition("/")[0] for text in (probe.BEFORE4, probe.BEFORE6)}
+    return {
+        f"flows{family}": tuple(
+            f"{address} . {protocol} . {port}"
+            for address in sorted(own)
+            if (":" in address) == (family == 6)  # noqa: PLR2004
+            for protocol in ("tcp", "udp")
+            for port in stage.ports.values()
+        )
+        for family in FAMILIES
+        if f"any{family}" in items
+    }
 
 
 def _load(text: str) -> None:
