@@ -67,6 +67,7 @@ LET_IN = f"{COMPILED}/let_in.py"
 
 children: set[int] = set()
 limits: list[int] = []  # seconds that this run has; the last one counts
+unknown: set[str] = set()  # first words of prepared lines that mean nothing here
 late: list[str] = []  # what was prepared for a guest with UDP forwards that has started
 
 
@@ -551,10 +552,16 @@ def nics(name: str) -> list[list[str]]:
 def elements(name: str) -> dict[str, list[str]]:
     """Map -> its elements for this guest, as nft writes them."""
     found: dict[str, list[str]] = {}
+    new: set[str] = set()
     for line in lines(name):
         key, _, item = line.partition(" ")
         if key in MAPS:
             found.setdefault(key, []).append(item)
+        elif key != "nic":
+            new.add(key)
+    if new - unknown:
+        log(f"{name}: {', '.join(sorted(new - unknown))}: prepared by another version, passed over; run guestnet apply")
+        unknown.update(new)
     return found
 
 
