@@ -74,14 +74,14 @@ mkdir -p /run/lab/over /run/lab/local
 mount -t tmpfs tmpfs /run/lab/over
 mkdir -p /run/lab/over/upper /run/lab/over/work
 mount --bind /usr/local /run/lab/local
-mount -t overlay -o lowerdir={tree}/usr:/usr,upperdir=/run/lab/over/upper,workdir=/run/lab/over/work overlay /usr
+mount -t overlay -o lowerdir={trees}:/usr,upperdir=/run/lab/over/upper,workdir=/run/lab/over/work overlay /usr
 mount --bind /run/lab/local /usr/local
 """
 
 
-def lay(host: Host, tree: Path) -> None:
-    """Put unpacked programs over the machine's own in a host."""
-    host.shell(LAY.format(tree=tree))
+def lay(host: Host, *trees: Path) -> None:
+    """Put unpacked programs over the machine's own in a host, all at once: overlays over overlays have an end."""
+    host.shell(LAY.format(trees=":".join(f"{tree}/usr" for tree in trees)))
 
 
 # Its libvirt without the machine's QEMU, which would be probed, and without the machine's drivers. guestnet keeps the
@@ -102,9 +102,10 @@ exec /usr/sbin/tc "$@"
 """
 
 
-def debian13(host: Host) -> None:
-    """Debian 13's programs in a host that was started without libvirtd, and libvirt's nftables backend chosen."""
-    lay(host, libvirt())
+def debian13(host: Host, *more: Path) -> None:
+    """Debian 13's programs in a host that was started without libvirtd, and libvirt's nftables backend chosen. `more`:
+    trees beside them."""
+    lay(host, libvirt(), *more)
     host.shell(DEBIAN13.format(tree=libvirt(), drivers=DRIVERS, bin=REPOSITORY / ".venv" / "bin"))
     host.write("/usr/local/sbin/tc", TC)
     host.shell("chmod 755 /usr/local/sbin/tc")
@@ -122,6 +123,11 @@ cp /usr/share/ufw/iptables/* /etc/ufw/
 def put_ufw(host: Host) -> None:
     """The program `ufw`, not enabled."""
     lay(host, ufw())
+    set_up_ufw(host)
+
+
+def set_up_ufw(host: Host) -> None:
+    """Its files in /etc, where its tree is laid already."""
     host.shell(UFW_SETUP.format(tree=ufw()))
 
 

@@ -127,11 +127,11 @@ def test_no_way_out_of_what_is_isolated_nor_in_what_a_network_has_not() -> None:
 
 def test_the_plan_says_what_they_are_for() -> None:
     key, rules = Key("admit", "iptables"), Admit(("-i br9 -j ACCEPT",))
-    why = ", which drops by policy: guests' way out, that libvirt's nftables backend does not admit there"
+    why = "; it drops by policy, and libvirt's nftables backend lets no guest out there"
     said = {
         (None, rules): f"admit rules in iptables FORWARD{why}",
         (Admit(), rules): f"admit rules in iptables FORWARD{why}",
-        (rules, Admit()): "admit rule in iptables FORWARD, no longer those for guests' way out",
+        (rules, Admit()): "admit rule in iptables FORWARD; guests' way out needs no more of them",
         (replace(rules, top=False), rules): "admit rules in iptables FORWARD, on top again",
         (rules, None): "admit rules in iptables FORWARD",
         (None, Admit()): "admit rule in iptables FORWARD",

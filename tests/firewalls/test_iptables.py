@@ -63,7 +63,7 @@ NEW = """
 AGAIN = "-D FORWARD -j DOCKER-USER\n-I FORWARD -j DOCKER-USER\n"
 
 
-def dockerd(world: World, rules: str) -> None:
+def dockerd(world: World | Lab, rules: str) -> None:
     lines = [f"{program} {rule}" for program in ("iptables", "ip6tables") for rule in rules.strip().splitlines()]
     bridge = "ip link show docker0 >/dev/null 2>&1 || { ip link add docker0 type bridge; ip link set docker0 up; }"
     world.host.shell("\n".join([bridge, *lines]))

@@ -123,5 +123,5 @@ def reason(change: Change) -> str:
     if before == after or (not after and change.after is None):
         return ""
     if not after:
-        return ", no longer those for guests' way out"
-    return ", which drops by policy: guests' way out, that libvirt's nftables backend does not admit there"
+        return "; guests' way out needs no more of them"
+    return "; it drops by policy, and libvirt's nftables backend lets no guest out there"
