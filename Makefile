@@ -20,6 +20,9 @@ test-passthrough: setup  ## packets of a guest through a virtual function, in a 
 quick: setup  ## the tests that need no lab
 	@$(PYTHON) -m pytest -m "not lab" $(ARGS)
 
+fuzz-select: setup  ## address selection, predicted and asked of the real glibc; ARGS='--cases N --seed S'; as root
+	@$(PYTHON) -m tests.glibc.fuzz $(ARGS)
+
 bench: setup  ## what guestnet costs, against the least that anybody could do, and peers (bench/README.md); as root, 7 minutes
 	@$(PYTHON) -m bench $(ARGS)
 
@@ -32,4 +35,4 @@ lock: setup  ## pin the dependencies anew into requirements.lock
 clean: setup  ## remove what a killed test or demo left
 	@$(PYTHON) -m lab.clean
 
-.PHONY: help setup demo test test-passthrough quick bench golden lock clean
+.PHONY: help setup demo test test-passthrough quick fuzz-select bench golden lock clean

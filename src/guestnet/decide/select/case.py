@@ -16,7 +16,7 @@ from guestnet.words.problems import GuestnetError
 
 Subnet = IPv4Network | IPv6Network
 ETHERNET = 1  # ARPHRD_ETHER
-_FLAGS = ("deprecated", "optimistic", "home", "temporary", "tentative")
+_FLAGS = ("deprecated", "home", "temporary", "optimistic", "tentative")
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Host:
 
 @dataclass(frozen=True)
 class Case:
-    """dests: as the name service has them; gai_conf: None where there is no file, which is as good as an empty one; dns:
-    they come from DNS, not from /etc/hosts; addrconfig: asked with AI_ADDRCONFIG."""
+    """dests: as the name service has them; gai_conf: None where there is no file, which is as good as an empty one.
+    dns: they come from DNS, not from /etc/hosts; addrconfig: asked with AI_ADDRCONFIG."""
 
     host: Host
     dests: tuple[Address, ...]
@@ -75,7 +75,10 @@ class Case:
     def answers(self) -> tuple[Address, ...]:
         """The addresses as getaddrinfo gets them: from DNS all A records first, whatever order the zone has."""
         wanted = self._families()
-        found = [dest for dest in self.dests if dest.version in wanted]
+        dests = self.dests
+        if not self.dns and wanted == {4}:
+            dests = tuple(_as_ip4(dest) for dest in dests)
+        found = [dest for dest in dests if dest.version in wanted]
         return tuple(sorted(found, key=lambda dest: dest.version) if self.dns else found)
 
     def _families(self) -> set[int]:
@@ -172,19 +175,21 @@ class _Reader:
         up = data.get("up")
         return Link(
             name,
-            tuple(self._own(name, item) for item in self._list(data, "addrs")),
+            tuple(self._own(name, item, data.get("kind") == "tun") for item in self._list(data, "addrs")),
             True if up is None else bool(up),
             int(data.get("arphrd") or (_NONE if data.get("kind") == "tun" else ETHERNET)),
         )
 
-    def _own(self, name: str, data: Any) -> Own:
+    def _own(self, name: str, data: Any, tun: bool) -> Own:
+        """On a tun there is nobody to ask, so the kernel ends tentative and optimistic states at once."""
         item = data if isinstance(data, dict) else {"addr": data}
+        flags = _FLAGS[:-2] if tun else _FLAGS
         try:
             own = ip_interface(str(item.get("addr")))
             peer, _, bits = str(item.get("peer") or "").partition("/")
             length = int(bits) if bits else own.network.prefixlen
             far = ip_address(peer) if peer else None
-            found = Own(own.ip, length, far, frozenset(flag for flag in _FLAGS if item.get(flag)))
+            found = Own(own.ip, length, far, frozenset(flag for flag in flags if item.get(flag)))
             _ = found.subnet
         except ValueError as error:
             raise self.wrong(name, str(error)) from error
@@ -205,6 +210,13 @@ _NONE = 0xFFFE  # ARPHRD_NONE, what a tun has by itself
 def version4(address: Address) -> IPv4Address | None:
     """The IPv4 address of a destination that is one, plain or mapped."""
     return address if isinstance(address, IPv4Address) else address.ipv4_mapped
+
+
+def _as_ip4(dest: Address) -> Address:
+    """From /etc/hosts, where IPv4 alone is asked for, nss_files takes ::1 for 127.0.0.1, and mapped addresses."""
+    if dest == IPv6Address("::1"):
+        return IPv4Address("127.0.0.1")
+    return version4(dest) or dest
 
 
 def mapped(address: IPv4Address) -> IPv6Address:

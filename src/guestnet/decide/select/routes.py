@@ -49,10 +49,13 @@ def routes4(host: Host) -> list[Route]:
 
 
 def _local4(links: tuple[Link, ...]) -> Iterator[Route]:
-    """A NIC that is down keeps its addresses local (fib_add_ifaddr adds these before it looks)."""
+    """A NIC that is down keeps its addresses local (fib_add_ifaddr adds these before it looks). To a later address of a
+    subnet, too, the kernel connects from the first."""
     for i, link in enumerate(links):
-        for own in _of(link, 4):
-            yield Route(ip_network(own.address), i, "local", own.address)
+        there = _of(link, 4)
+        for own in there:
+            first = next(one for one in there if one.subnet == own.subnet)
+            yield Route(ip_network(own.address), i, "local", first.address)
             if link.name == "lo":
                 yield Route(own.subnet, i, "local", own.address)
 
@@ -77,7 +80,7 @@ def routes6(host: Host) -> list[Route]:
     if host.disable_ipv6:
         return []
     links = links_of(host)
-    own = list(_own6(links))
+    own = [*_own6(links), *_multicast6(links)]
     return [*own, *_added(host, 6, own)]
 
 
@@ -90,7 +93,12 @@ def _own6(links: tuple[Link, ...]) -> Iterator[Route]:
                 yield Route(ip_network(own.address), i, "local")
             if link.name != "lo":
                 yield Route(own.subnet, i, metric=_PREFIX6)
-        if link.name != "lo":
+
+
+def _multicast6(links: tuple[Link, ...]) -> Iterator[Route]:
+    """Which of several NICs is taken is a matter of a hash that differs each time; here, the first."""
+    for i, link in enumerate(links):
+        if link.up and link.name != "lo":
             yield Route(IPv6Network("ff00::/8"), i, "multicast", metric=_PREFIX6)
 
 

@@ -50,7 +50,8 @@ class Kernel:
         return self._source6(dest)
 
     def _source4(self, dest: IPv4Address) -> IPv4Address | None:
-        dest = LOOPBACK4 if dest == _ANY else dest
+        if dest == _ANY:
+            return LOOPBACK4 if self.host.lo else None
         route = find(self._routes4, dest)
         if route is None or route.link is None or route.kind == "broadcast" or dest == IPv4Address("255.255.255.255"):
             return None
@@ -108,7 +109,8 @@ class Kernel:
         return found
 
     def _worth(self, dest: IPv6Address, out: int, link: int, own: Own) -> tuple[int, ...]:
-        """The rules of ipv6_get_saddr_eval in its order; more is better."""
+        """The rules of ipv6_get_saddr_eval in its order; more is better. Without rule 4, home addresses: it is there in
+        kernels with CONFIG_IPV6_MIP6 only, and guests have no such addresses."""
         address = own.address
         if not isinstance(address, IPv6Address):
             return ()
@@ -121,7 +123,6 @@ class Kernel:
             address == dest,  # 1
             -scope if scope >= wanted else scope - 128,  # 2
             preferred,  # 3
-            "home" in own.flags,  # 4
             link == out,  # 5
             self._labels.of(address) == self._labels.of(dest),  # 6
             ("temporary" in own.flags) == temporary,  # 7
@@ -131,9 +132,9 @@ class Kernel:
         )
 
     def _sysctl(self, link: str, name: str) -> int:
-        """`all` and the NIC's own: which of them counts differs by name; one that is set is enough here."""
-        base = "net.ipv6.conf"
-        values = [self.host.sysctl.get(f"{base}.{where}.{name}", "0") for where in (link, "all", "default")]
+        """A NIC has its own, or what `default` was when it came; `all` counts for use_optimistic only."""
+        where = (link, "default", *(("all",) if name == "use_optimistic" else ()))
+        values = [self.host.sysctl.get(f"net.ipv6.conf.{one}.{name}", "0") for one in where]
         try:
             return max(map(int, values))
         except ValueError as error:
