@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from guestnet.decide.select.case import Case, from_json
-from guestnet.decide.select.order import by_glibc
+from guestnet.decide.select.order import by_glibc, order
 from guestnet.decide.select.source import Kernel
 
 FILE = Path(__file__).parent.parent.parent / "data" / "address-selection.json"
@@ -46,3 +46,9 @@ def test_sources(data: dict[str, Any]) -> None:
 def test_the_seed_has_its_variants() -> None:
     """The note's table as it is, as it edits it, and the two mistakes that are easily made with it."""
     assert {"seed-default", "seed-a8-full-table", "seed-label-alone", "seed-precedence-only"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("resolver", ["musl", "go"])
+@pytest.mark.parametrize("data", CASES, ids=NAMES)
+def test_others(data: dict[str, Any], resolver: str) -> None:
+    assert [str(one) for one in order(made(data), resolver)] == data[resolver]

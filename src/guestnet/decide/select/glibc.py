@@ -6,7 +6,7 @@ transitive, the way it sorts belongs to the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
@@ -14,8 +14,6 @@ from guestnet.decide.select.case import Link, Own
 from guestnet.decide.select.routes import LOOPBACK4, LOOPBACK6
 from guestnet.decide.select.source import TUNNELS, Candidate, Kernel, candidates
 from guestnet.decide.select.tables import Address, Policy, as_ip6, common
-
-Compare = Callable[["Seen", "Seen"], "Verdict"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,12 @@ class Seen:
     native: bool = False
 
 
+Rules = Mapping[int, Callable[[Policy, Seen, Seen], int]]  # below 0: the first goes first; 0: says nothing
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """Below 0: the first goes first. rule: the number of RFC 3484 section 6 that said so."""
+    """order below 0: the first goes first. rule: the number of RFC 3484 section 6 that said so."""
 
     order: int
     rule: int
@@ -94,9 +95,9 @@ def _listed(own: Own) -> int:
     return as_ip6(own.peer or own.address)
 
 
-def compare(policy: Policy, a: Seen, b: Seen) -> Verdict:
+def compare(policy: Policy, a: Seen, b: Seen, rules: Rules | None = None) -> Verdict:
     """The first rule of RFC 3484 section 6 that tells the two apart."""
-    for rule, judge in _RULES.items():
+    for rule, judge in (rules or RULES).items():
         order = judge(policy, a, b)
         if order:
             return Verdict(order, rule)
@@ -125,7 +126,7 @@ def _same_label(policy: Policy, a: Seen, b: Seen) -> int:
 
 
 def _precedence(policy: Policy, a: Seen, b: Seen) -> int:
-    return _more(*(policy.precedences.of(one.address) for one in (a, b)))
+    return more(*(policy.precedences.of(one.address) for one in (a, b)))
 
 
 def _native(_policy: Policy, a: Seen, b: Seen) -> int:
@@ -135,16 +136,16 @@ def _native(_policy: Policy, a: Seen, b: Seen) -> int:
 
 
 def _smaller_scope(policy: Policy, a: Seen, b: Seen) -> int:
-    return _more(policy.scope(b.address), policy.scope(a.address))
+    return more(policy.scope(b.address), policy.scope(a.address))
 
 
 def _longest(_policy: Policy, a: Seen, b: Seen) -> int:
     if a.address.version != b.address.version:
         return 0
-    return _more(_matching(a), _matching(b))
+    return more(matching(a), matching(b))
 
 
-def _matching(one: Seen) -> int:
+def matching(one: Seen) -> int:
     """All 128 bits of IPv6, where RFC 6724 counts the prefix only; IPv4 counts inside the source's subnet only, since
     2.10. An unknown prefix length of 0 becomes /32 there, by a shift that the processor takes modulo 32."""
     if one.source is None:
@@ -155,7 +156,7 @@ def _matching(one: Seen) -> int:
     return same if same >= (one.bits or 32) else 0
 
 
-_RULES: dict[int, Callable[[Policy, Seen, Seen], int]] = {
+RULES: Rules = {
     1: _usable,
     2: _same_scope,
     3: _not_deprecated,
@@ -169,10 +170,10 @@ _RULES: dict[int, Callable[[Policy, Seen, Seen], int]] = {
 
 
 def _yes(a: bool, b: bool) -> int:
-    return _more(int(a), int(b))
+    return more(int(a), int(b))
 
 
-def _more(a: int, b: int) -> int:
+def more(a: int, b: int) -> int:
     return (a < b) - (a > b)
 
 
