@@ -95,7 +95,10 @@ def _link(rng: Random, i: int, pools: tuple[list[str], list[str]]) -> dict[str, 
     rng.shuffle(addresses)
     if not link["up"]:
         addresses = [one for one in addresses if "." in one]  # IPv6 addresses go when a link is taken down
-    return link | {"addrs": [_flagged(rng, one) for one in addresses]}
+    flagged = [_flagged(rng, one) for one in addresses]
+    if link["kind"] == "tun":  # where the kernel ends that state by itself, some time later
+        flagged = [one["addr"] if isinstance(one, dict) and "tentative" in one else one for one in flagged]
+    return link | {"addrs": flagged}
 
 
 def _flagged(rng: Random, address: str) -> Any:

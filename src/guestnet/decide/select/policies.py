@@ -18,10 +18,11 @@ _INTERFACE = 64  # bits of an IPv6 address that are the network's
 
 @dataclass(frozen=True)
 class Resolver:
-    """policy: its table, for this host."""
+    """policy: its table, for this host. matching: how many bits of a destination and its source rule 9 counts."""
 
     policy: Callable[[Host], Policy]
     rules: Rules
+    matching: Callable[[Seen], int]
 
 
 def known_local(host: Host) -> list[IPv6Network]:
@@ -75,25 +76,26 @@ def _musl_key(kernel: Kernel, dest: Address) -> tuple[int, ...]:
     return (1, same_scope, same_label, precedence, -scope, common(near, far))
 
 
-def _rule9_3484(_policy: Policy, a: Seen, b: Seen) -> int:
-    return _longest(a, b, lambda one: 128)
+def _whole(one: Seen) -> int:
+    """RFC 3484, all bits of both families."""
+    return 0 if one.source is None else common(one.source, one.address)
 
 
-def _rule9_6724(_policy: Policy, a: Seen, b: Seen) -> int:
+def _prefix(one: Seen) -> int:
     """RFC 6724 section 2.2: no more than the prefix of the source."""
-    return _longest(a, b, lambda one: one.bits or 128)
+    return min(_whole(one), one.bits or one.address.max_prefixlen)
 
 
-def _longest(a: Seen, b: Seen, most: Callable[[Seen], int]) -> int:
-    if a.address.version != b.address.version:
-        return 0
-    lengths = [min(common(one.source, one.address), most(one)) if one.source else 0 for one in (a, b)]
-    return glibc.more(*lengths)
-
-
-def _rule9_go(_policy: Policy, a: Seen, b: Seen) -> int:
+def _go_bits(one: Seen) -> int:
     """IPv6 only, and its first 64 bits (golang issues 13283 and 18518)."""
-    return 0 if version4(a.address) or version4(b.address) else _longest(a, b, lambda one: _INTERFACE)
+    return 0 if version4(one.address) else min(_whole(one), _INTERFACE)
+
+
+def _longest(matching: Callable[[Seen], int]) -> Rules:
+    def judge(_policy: Policy, a: Seen, b: Seen) -> int:
+        return glibc.more(matching(a), matching(b)) if a.address.version == b.address.version else 0
+
+    return {9: judge}
 
 
 def _both_dead(_policy: Policy, a: Seen, b: Seen) -> int:
@@ -101,10 +103,14 @@ def _both_dead(_policy: Policy, a: Seen, b: Seen) -> int:
     return 0 if a.source or b.source else glibc.more(b.place, a.place)
 
 
-_GO = {key: glibc.RULES[key] for key in (2, 5, 6, 8)}
+def _rfc(policy: Callable[[Host], Policy], matching: Callable[[Seen], int]) -> Resolver:
+    return Resolver(policy, {**glibc.RULES, **_longest(matching)}, matching)
+
+
+_GO = {1: glibc.RULES[1], 10: _both_dead, **{key: glibc.RULES[key] for key in (2, 5, 6, 8)}, **_longest(_go_bits)}
 RESOLVERS = {
-    "rfc3484": Resolver(lambda _host: RFC3484, {**glibc.RULES, 9: _rule9_3484}),
-    "rfc6724": Resolver(lambda _host: RFC6724, {**glibc.RULES, 9: _rule9_6724}),
-    "rfc6724-update": Resolver(lambda host: tables.update(known_local(host)), {**glibc.RULES, 9: _rule9_6724}),
-    "go": Resolver(lambda _host: RFC6724, {1: glibc.RULES[1], 10: _both_dead, **_GO, 9: _rule9_go}),
+    "rfc3484": _rfc(lambda _host: RFC3484, _whole),
+    "rfc6724": _rfc(lambda _host: RFC6724, _prefix),
+    "rfc6724-update": _rfc(lambda host: tables.update(known_local(host)), _prefix),
+    "go": Resolver(lambda _host: RFC6724, _GO, _go_bits),
 }
