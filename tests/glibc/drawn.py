@@ -5,10 +5,12 @@ Only what a real namespace can be made to have; and no line of gai.conf whose me
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
 from random import Random
 from typing import Any
 
 QUESTIONS = 10  # of one host
+SMALL = 2  # a subnet without room for a gateway
 
 
 def _words(text: str) -> list[str]:
@@ -62,10 +64,12 @@ def _host(rng: Random) -> dict[str, Any]:
     pools = rng.sample(V4, len(V4)), (rng.sample(V6, len(V6)) if six else [])
     count = rng.choice((1, 1, 1, 2, 2, 3))
     links = [_link(rng, i, pools) for i in range(count)]
+    near = [ip_interface(one).network for one in links[0]["addrs"] if isinstance(one, str) and "." in one]
+    gateways = [str(net[1]) for net in near if net.num_addresses > SMALL]
     host: dict[str, Any] = {
         "ifaces": links,
-        "default4": rng.random() < 0.8,
-        "default6": six and rng.random() < 0.8,
+        "default4": rng.random() < 0.8 and (rng.choice(gateways) if gateways and rng.random() < 0.3 else True),
+        "default6": six and rng.random() < 0.8 and rng.choice(("fe80::1", True, True)),
         "routes": [
             line
             for prefix in rng.sample(ROUTED, rng.choice((0, 0, 0, 1, 2)))
@@ -87,10 +91,12 @@ def _host(rng: Random) -> dict[str, Any]:
 def _link(rng: Random, i: int, pools: tuple[list[str], list[str]]) -> dict[str, Any]:
     link: dict[str, Any] = {"name": f"eth{i}", "kind": "veth", "up": i == 0 or rng.random() < 0.9}
     if i and rng.random() < 0.3:
-        link |= {"name": f"tun{i}", "kind": "tun", "arphrd": rng.choice((65534, 768, 769))}
+        link |= {"name": f"tun{i}", "kind": "tun", "arphrd": rng.choice((65534, 768, 769, 776))}
     elif rng.random() < 0.1:
         link |= {"kind": "bridge"}
-    addresses: list[Any] = [pools[0].pop() for _ in range(rng.choice((0, 1, 1, 1, 2)))]
+    if rng.random() < 0.05:  # the same address on several NICs
+        pools = pools[0][-2:], pools[1][-2:]
+    addresses: list[Any] = [pools[0].pop() for _ in range(min(len(pools[0]), rng.choice((0, 1, 1, 1, 2))))]
     addresses += [pools[1].pop() for _ in range(min(len(pools[1]), rng.choice((0, 1, 1, 2, 3, 4))))]
     rng.shuffle(addresses)
     if not link["up"]:
