@@ -84,6 +84,8 @@ def test_cases(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
         ("{", "not JSON"),
         ("[]x", "not JSON"),
         ("3", "no JSON object"),
+        ("[" * 100_000, "not JSON"),
+        ('{"dests": [], "ifaces": [{"kind": "tun", "arphrd": "sit"}]}', "arphrd is no number"),
         ("{}", "dests: no list"),
         ('{"dests": ["x"]}', "dests: 'x' does not appear"),
         ('{"dests": [], "ifaces": [{"addrs": ["10.0.0.1/33"]}]}', "eth0: "),
@@ -113,6 +115,11 @@ def test_what_it_refuses(capsys: pytest.CaptureFixture[str], argv: list[str], sa
     code, out, err = run(capsys, *argv)
     assert (code, out) == (1, "")
     assert said in err
+
+
+def test_a_lone_surrogate_is_only_an_odd_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "case.json").write_text('{"dests": ["::1"], "gai_conf": "label \\ud800 1"}')
+    assert run(capsys, "--case", str(tmp_path / "case.json")) == (0, '["::1"]\n', "")
 
 
 def test_odd_lines_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

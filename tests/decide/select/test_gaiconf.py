@@ -65,6 +65,7 @@ def test_lines_that_count(line: bytes, label: int) -> None:
         (b"label fd00::/129 1", "prefix length above"),
         (b"label fd00::/8/8 1", "prefix length is no number"),
         (b"label fd00:: 1", "undefined"),
+        (b"scopev4 10.1.1.1 2", "may crash"),
         (b"label 10.0.0.0/8 1", "write ::ffff:a.b.c.d/N"),
         (b"label fd00::%eth0/8 1", "no IPv6 prefix"),
         (b"label", "no IPv6 prefix"),

@@ -93,7 +93,7 @@ def from_json(text: str) -> list[Case] | Case:
     """A case, or a list of them, or the whole cases file. Raises GuestnetError."""
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GuestnetError(f"the case is not JSON: {error}", "see docs/ipv6.md for its shape") from error
     if isinstance(data, dict) and "cases" in data and "dests" not in data:
         data = data["cases"]
@@ -124,7 +124,7 @@ class _Reader:
         return Case(
             self._host(data),
             tuple(self._address("dests", item) for item in self._list(data, "dests", needed=True)),
-            None if gai is None else gai.encode("utf-8", "surrogateescape"),
+            None if gai is None else gai.encode("utf-8", "surrogatepass"),
             via == "dns",
             bool(get("addrconfig")),
         )
@@ -177,8 +177,14 @@ class _Reader:
             name,
             tuple(self._own(name, item, data.get("kind") == "tun") for item in self._list(data, "addrs")),
             True if up is None else bool(up),
-            int(data.get("arphrd") or (_NONE if data.get("kind") == "tun" else ETHERNET)),
+            self._arphrd(name, data),
         )
+
+    def _arphrd(self, name: str, data: dict[str, Any]) -> int:
+        found = data.get("arphrd") or (_NONE if data.get("kind") == "tun" else ETHERNET)
+        if not isinstance(found, int):
+            raise self.wrong(name, "arphrd is no number")
+        return found
 
     def _own(self, name: str, data: Any, tun: bool) -> Own:
         """On a tun there is nobody to ask, so the kernel ends tentative and optimistic states at once."""

@@ -21,7 +21,10 @@ _V4 = BITS6 - BITS4
 _NUMBER = re.compile(rb"(?:([+-]?)([0-9]+))?")
 _MANY = 25  # digits, more than 2^64 has
 _LONG = 80  # characters of a line that are shown
-_UNDEFINED = "a prefix without /length: what glibc up to 2.40 makes of it is undefined; it is left out here"
+# It looks where an unset pointer points. Debian 12's 2.36 dropped such `label` and `precedence` lines whenever it was
+# asked, and crashed at a first `scopev4` line.
+_UNDEFINED = "a prefix without /length: what glibc up to 2.40 makes of it is undefined; left out here"
+_CRASHES = f"{_UNDEFINED}, while with Debian 12's each program that resolves a name may crash"
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def _table(rows: list[Row], shortest: int, default: int) -> Table | None:
 
 def _row(prefix: bytes, value: bytes) -> Row:
     """Of `label` and `precedence`: IPv6 prefixes, IPv4 only as ::ffff:a.b.c.d/96 and longer."""
-    address, bits = _prefix(prefix)
+    address, bits = _prefix(prefix, _UNDEFINED)
     packed = _packed(socket.AF_INET6, address)
     if packed is None:
         plain4 = _packed(socket.AF_INET, address) is not None
@@ -102,7 +105,7 @@ def _row(prefix: bytes, value: bytes) -> Row:
 
 def _scope(prefix: bytes, value: bytes) -> Row:
     """Of `scopev4`: IPv4, plain or mapped."""
-    address, bits = _prefix(prefix)
+    address, bits = _prefix(prefix, _CRASHES)
     mapped, plain = _packed(socket.AF_INET6, address), _packed(socket.AF_INET, address)
     if plain is not None:
         length = _number(bits, BITS4, "prefix length") + _V4
@@ -115,10 +118,10 @@ def _scope(prefix: bytes, value: bytes) -> Row:
     return Row(int.from_bytes(_MAPPED + plain), length, _number(value, MAX_INT, "value"))
 
 
-def _prefix(text: bytes) -> tuple[bytes, bytes]:
+def _prefix(text: bytes, lacking: str) -> tuple[bytes, bytes]:
     address, slash, bits = text.partition(b"/")
     if not slash and any(_packed(family, address) for family in (socket.AF_INET, socket.AF_INET6)):
-        raise _DroppedError(_UNDEFINED)
+        raise _DroppedError(lacking)
     return address, bits
 
 
