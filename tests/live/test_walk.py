@@ -218,6 +218,8 @@ def elements(host: Host) -> set[str]:
 
 
 def words(item: Any) -> str:
+    if isinstance(item, dict) and "elem" in item:
+        return words(item["elem"]["val"])  # without what it has counted
     if isinstance(item, dict):
         return words(list(item.values()))
     return " ".join(map(words, item)) if isinstance(item, list) else str(item)
