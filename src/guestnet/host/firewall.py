@@ -140,7 +140,12 @@ def bridge_filter() -> tuple[str, ...]:
 def put_admit(program: str, after: Admit | None) -> None:
     """At the top: libvirt's own chains, which reject, are jumped to from further down (libvirt 9.0). In one step: where
     FORWARD drops, a moment without them is a moment without network."""
-    there = _forward(program)
+    try:
+        there = _forward(program)
+    except ProgramError:
+        if after is None:
+            return  # it does not work, so it has taken nothing from us that could be taken away again
+        raise
     wanted = [] if after is None else [" ".join(ruleset.admit_rule()), *(admit.COMMENTED + one for one in after.rules)]
     lines = [f"-D FORWARD {rule}" for rule in there if _ours(rule)]
     lines += [f"-I FORWARD 1 {rule}" for rule in reversed(wanted)]
