@@ -30,7 +30,7 @@ def route(address: str, source: str, link: str) -> tuple[str, str]:
 def off(family: int, link: str) -> str:
     """The sysctl that keeps the host from forwarding what comes in through `link`; "" when it forwards."""
     keys = ["net/ipv6/conf/all/forwarding"]
-    if family == 4:  # noqa: PLR2004
+    if family == 4:  # noqa: PLR2004  a family of IP
         keys = ["net/ipv4/ip_forward", *([f"net/ipv4/conf/{link}/forwarding"] if link else [])]
     # With slashes, as sysctl takes it too: a NIC's name may have dots.
     found = next((key for key in keys if sysctl.read(key) == "0"), "")
@@ -72,7 +72,7 @@ def uplink(host: Host, family: int) -> str | None:
 def addresses(host: Host, nic: Nic, family: int) -> list[str]:
     """A guest's: what it leased last, which may be one from before a change, then the one it is to have."""
     leased = [lease.address for lease in host.facts.leases if (lease.network, lease.mac) == (nic.network, nic.mac)]
-    wanted = nic.ipv4 if family == 4 else nic.ipv6  # noqa: PLR2004
+    wanted = nic.ipv4 if family == 4 else nic.ipv6  # noqa: PLR2004  a family of IP
     found = [one for one in (*leased, wanted) if one is not None and one.version == family]
     return list(dict.fromkeys(map(str, found)))
 

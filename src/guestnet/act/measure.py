@@ -205,7 +205,7 @@ def _counted(items: Mapping[str, tuple[str, ...]], stage: Stage, facts: Facts) -
         f"flows{family}": tuple(
             f"{address} . {protocol} . {port}"
             for address in sorted(own)
-            if (":" in address) == (family == 6)  # noqa: PLR2004
+            if (":" in address) == (family == 6)  # noqa: PLR2004  a family of IP
             for protocol in ("tcp", "udp")
             for port in stage.ports.values()
         )

@@ -112,7 +112,7 @@ def _case(host: Host, ends: Stage, ask: Ask, packets: list[list[Step]]) -> Case:
         route=route,
         refusal=refusal,
         neighbour=hostview.neighbour(whom, host),
-        strict=ask.family == 4 and hostview.strict(link),  # noqa: PLR2004
+        strict=ask.family == 4 and hostview.strict(link),  # noqa: PLR2004  a family of IP
         own=hostview.own(ask.asked, host),
         stands_for=ask.target.kind in ("internet", "network"),
         through=ask.through,
@@ -122,7 +122,7 @@ def _case(host: Host, ends: Stage, ask: Ask, packets: list[list[Step]]) -> Case:
         stopped=ask.target.guest is not None and running_domain(host.facts, ask.target.guest) is False,
         uplink=_uplink(ends, ask),
         isolated=same and network is not None and network.guest_isolation,
-        nat=isinstance(network, Network) and network.mode == "nat" and (ask.family == 4 or network.nat6),  # noqa: PLR2004
+        nat=isinstance(network, Network) and network.mode == "nat" and (ask.family == 4 or network.nat6),  # noqa: PLR2004  a family of IP
         between=(network, ask.target.network),
         promise=cell.verdict if cell else "",
         reason=cell.reason if cell else "",

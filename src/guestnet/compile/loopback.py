@@ -51,7 +51,7 @@ RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 
 def bridges(world: World) -> tuple[str, ...]:
     """Those whose guests serve 127.0.0.1 of the host."""
-    wanted = {forward.network for _, forward in _wanted(world) if forward.target.version == 4}  # noqa: PLR2004
+    wanted = {forward.network for _, forward in _wanted(world) if forward.target.version == 4}  # noqa: PLR2004  a family of IP
     return tuple(network.bridge for network in world.networks if network.name in wanted)
 
 

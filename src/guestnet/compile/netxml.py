@@ -43,7 +43,7 @@ def network_xml(network: Network) -> str:
     for side in network.sides:
         _ip(root, side)
     for to, via in network.routes:
-        family = {"family": "ipv6"} if to.version == 6 else {}  # noqa: PLR2004
+        family = {"family": "ipv6"} if to.version == 6 else {}  # noqa: PLR2004  a family of IP
         place = {"address": str(to.network_address), "prefix": str(to.prefixlen), "gateway": str(via)}
         ET.SubElement(root, "route", family | place)
     if network.sides:

@@ -142,8 +142,8 @@ def _sets(networks: tuple[Network, ...]) -> dict[str, list[str]]:
         "same": [f"{bridge} . {bridge}" for bridge in _bridges(networks)],
         "apart": [f"{bridge} . {bridge}" for bridge in _bridges(n for n in networks if n.guest_isolation)],
         "isolated": _bridges(network for network in networks if network.mode == "isolated"),
-        "closed4": _bridges(network for network in networks if network.mode != "isolated" and 4 not in network.open),  # noqa: PLR2004
-        "closed6": _bridges(network for network in networks if network.mode != "isolated" and 6 not in network.open),  # noqa: PLR2004
+        "closed4": _bridges(network for network in networks if network.mode != "isolated" and 4 not in network.open),  # noqa: PLR2004  a family of IP
+        "closed6": _bridges(network for network in networks if network.mode != "isolated" and 6 not in network.open),  # noqa: PLR2004  a family of IP
         "guarded": _bridges(guarded),
         "services": _bridges(network for network in guarded if network.host_access == "services"),
     }

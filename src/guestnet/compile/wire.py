@@ -38,7 +38,7 @@ def link(name: str) -> bytes:
 
 
 def address_text(data: bytes, family: int) -> str:
-    return socket.inet_ntop(socket.AF_INET6 if family == 6 else socket.AF_INET, data[: ADDRESS[family]])  # noqa: PLR2004
+    return socket.inet_ntop(socket.AF_INET6 if family == 6 else socket.AF_INET, data[: ADDRESS[family]])  # noqa: PLR2004  a family of IP
 
 
 def data_port(data: bytes, family: int) -> int:

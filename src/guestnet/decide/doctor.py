@@ -192,7 +192,7 @@ def _settings(plan: Plan) -> Iterator[Check]:
 
 def _paths(facts: Facts) -> Iterator[Check]:
     """With one uplink the way back is the way in. With several, a strict filter drops what came in by another."""
-    several = [uplink.nic for uplink in facts.uplinks if 4 in uplink.families]  # noqa: PLR2004
+    several = [uplink.nic for uplink in facts.uplinks if 4 in uplink.families]  # noqa: PLR2004  a family of IP
     strict = [nic for nic in facts.strict if nic in several]
     if strict and len(several) >= _SEVERAL:
         keys = "; ".join(f"sysctl net.ipv4.conf.{nic}.rp_filter=2" for nic in strict)

@@ -110,7 +110,7 @@ def _bytes(judged: list[Listed], owners: Owners, flows: Mapping[int, Flows]) -> 
         for key, one in found:
             address, asked = key[:size], key[size:]
             port = int.from_bytes(asked[4:6], "big")
-            fits = [loop.get(asked) if address[0] == _LOOPBACK and family == 4 else None]  # noqa: PLR2004
+            fits = [loop.get(asked) if address[0] == _LOOPBACK and family == 4 else None]  # noqa: PLR2004  a family of IP
             for kind, exact in (
                 (f"on{family}", on.get(key)),
                 (f"nic{family}", None),

@@ -97,7 +97,7 @@ def is_address(listen: str) -> bool:
 
 
 def _of(number: int, addresses: Iterable[str]) -> list[str]:
-    return [one for one in addresses if (":" in one) == (number == 6)]  # noqa: PLR2004
+    return [one for one in addresses if (":" in one) == (number == 6)]  # noqa: PLR2004  a family of IP
 
 
 def _protocols(row: Row) -> list[str]:
@@ -124,7 +124,7 @@ def elements(row: Row) -> Iterator[tuple[str, bytes, bytes]]:
                     last = head + wire.port(port)
                     data = target + wire.port(row.to + port - row.first)
                     yield f"{name}{family}", low + last + (high + last if low else b""), data
-        if row.loopback and family == 4:  # noqa: PLR2004
+        if row.loopback and family == 4:  # noqa: PLR2004  a family of IP
             for protocol, port in product(_protocols(row), range(row.first, row.last + 1)):
                 data = target + wire.port(row.to + port - row.first)
                 yield "loop4", wire.PROTOCOLS[protocol] + wire.port(port), data

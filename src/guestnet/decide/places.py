@@ -82,8 +82,8 @@ def _unlisted(world: World, facts: Facts, name: str) -> Guest | None:
 
 def _nic(facts: Facts, network: str, mac: str) -> Nic:
     leased = [lease.address for lease in facts.leases if (lease.network, lease.mac) == (network, mac)]
-    ipv4 = next((one for one in leased if one.version == 4), None)  # noqa: PLR2004
-    ipv6 = next((one for one in leased if one.version == 6), None)  # noqa: PLR2004
+    ipv4 = next((one for one in leased if one.version == 4), None)  # noqa: PLR2004  a family of IP
+    ipv6 = next((one for one in leased if one.version == 6), None)  # noqa: PLR2004  a family of IP
     return Nic(network, mac, ipv4, ipv6)
 
 

@@ -108,8 +108,8 @@ def _outwards(network: Network, facts: Facts, family: int) -> _Said:
     if upstream.all_denied(network, family):
         return "no", f"egress of {network.name} denies all of IPv{family}"
     but = upstream.but_not(network, family)
-    if network.mode == "nat" and (family == 4 or network.nat6):  # noqa: PLR2004
-        return "yes", f"NAT{'44' if family == 4 else '66'} by libvirt, as the host's own address{but}"  # noqa: PLR2004
+    if network.mode == "nat" and (family == 4 or network.nat6):  # noqa: PLR2004  a family of IP
+        return "yes", f"NAT{'44' if family == 4 else '66'} by libvirt, as the host's own address{but}"  # noqa: PLR2004  a family of IP
     verdict, reason = _untranslated(network, facts, family)
     return verdict, f"{reason}{but if verdict == 'yes' else ''}"
 
@@ -121,7 +121,7 @@ def _untranslated(network: Network, facts: Facts, family: int) -> _Said:
         return "yes", f"no NAT: the upstream router needs a route to {side.host.network if side else ''}"
     if not upstream.translates(network, facts, family):
         return "no", f"no NAT, and {side.host.network} is private: the internet cannot answer"
-    if network.proxy_arp and family == 4:  # noqa: PLR2004
+    if network.proxy_arp and family == 4:  # noqa: PLR2004  a family of IP
         return "yes", f"proxy ARP on {network.uplink}, and the router upstream NATs it"
     return "yes", "the router upstream needs a route to it, and NATs it"
 
@@ -138,7 +138,7 @@ def _inwards(network: Network, forwards: list[str], facts: Facts, family: int) -
 
 
 def _closed(network: Network, family: int) -> str:
-    if network.mode == "nat" and (family == 4 or network.nat6):  # noqa: PLR2004
+    if network.mode == "nat" and (family == 4 or network.nat6):  # noqa: PLR2004  a family of IP
         return "libvirt's NAT admits new connections only by a forward, and there is none"
     return "inbound closed by guestnet, and there is no forward"
 
@@ -188,7 +188,7 @@ def _lan(network: Lan, facts: Facts, family: int) -> Iterator[Cell]:
 
 
 def _side(network: Network, family: int) -> Side4 | Side6 | None:
-    return network.v4 if family == 4 else network.v6  # noqa: PLR2004
+    return network.v4 if family == 4 else network.v6  # noqa: PLR2004  a family of IP
 
 
 def _forwards(world: World, family: int) -> dict[str, list[str]]:

@@ -96,7 +96,7 @@ def _blocked(world: World, facts: Facts) -> dict[int, tuple[Listener, str]]:
         listener.port: listener
         for listener in facts.listening
         if listener.protocol == "tcp"
-        and listener.address.version == 6  # noqa: PLR2004
+        and listener.address.version == 6  # noqa: PLR2004  a family of IP
         and (listener.address.is_loopback or listener.address.is_unspecified)
     }
     return {
@@ -117,7 +117,7 @@ def _where(forward: Forward, listener: Listener) -> str:
 def _takes(forward: Forward, listener: Listener, world: World, facts: Facts) -> bool:
     address = listener.address
     if address.is_loopback:  # of ::1 nothing is taken
-        return forward.loopback and address.version == forward.target.version == 4  # noqa: PLR2004
+        return forward.loopback and address.version == forward.target.version == 4  # noqa: PLR2004  a family of IP
     if address.is_unspecified:
         # Whether a socket on :: takes IPv4 too does not show in /proc; most do.
         return address.version in (6, forward.target.version)

@@ -97,8 +97,8 @@ def notes(world: World, facts: Facts) -> Iterator[str]:
         for side in network.sides:
             version = side.host.version
             via = next(iter(own(network, facts, version)), None)
-            if via is not None and not (network.proxy_arp and version == 4):  # noqa: PLR2004
-                ip = "ip -6" if version == 6 else "ip"  # noqa: PLR2004
+            if via is not None and not (network.proxy_arp and version == 4):  # noqa: PLR2004  a family of IP
+                ip = "ip -6" if version == 6 else "ip"  # noqa: PLR2004  a family of IP
                 yield (
                     f"network {network.name}: the router upstream needs a route to it: "
                     f"{ip} route add {side.host.network} via {via}"

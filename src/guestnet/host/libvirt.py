@@ -236,5 +236,5 @@ def _subnet(part: ET.Element) -> IPv4Network | IPv6Network:
     length = part.get("prefix") or part.get("netmask")
     if length is None and isinstance(address, IPv4Address):
         first = address.packed[0]
-        length = "8" if first < 128 else "16" if first < 192 else "24" if first < 224 else "32"  # noqa: PLR2004
+        length = "8" if first < 128 else "16" if first < 192 else "24" if first < 224 else "32"  # noqa: PLR2004  the old classes
     return ip_network(f"{address}/{length or '128'}", strict=False)

@@ -112,7 +112,7 @@ def _learn(end: End, family: int, address: str, router: str) -> None:
 
 
 def _complete(end: End) -> bool:
-    return 6 in end.near and (end.lease is None or (6 in end.addresses and 6 in end.routers))  # noqa: PLR2004
+    return 6 in end.near and (end.lease is None or (6 in end.addresses and 6 in end.routers))  # noqa: PLR2004  a family of IP
 
 
 def _look(end: End) -> None:

@@ -72,7 +72,7 @@ def _addresses(spec: Spec, loaded: Loaded, whole: Loaded) -> Iterator[Problem]:
             continue
         if network is None or (path in whole.places and path not in loaded.places):
             continue  # its own problem is told already
-        side = network.ipv4 if address.version == 4 else network.ipv6  # noqa: PLR2004
+        side = network.ipv4 if address.version == 4 else network.ipv6  # noqa: PLR2004  a family of IP
         whole_address = _in_network(address, side)
         wrong = _misfit(address, side, nic.network, key)
         other = taken.get((nic.network, whole_address))
@@ -113,7 +113,7 @@ def _misfit(address: Address, side: Side4 | Side6, network: str, key: str) -> tu
     if address not in subnet:
         return f"{address} is outside network {network} ({subnet})", _usable(host)
     if not inside(address, subnet):
-        kind = "broadcast" if address != subnet.network_address else "network" if address.version == 4 else "routers'"  # noqa: PLR2004
+        kind = "broadcast" if address != subnet.network_address else "network" if address.version == 4 else "routers'"  # noqa: PLR2004  a family of IP
         return f"{address} is the {kind} address of network {network}", _usable(host)
     return None
 

@@ -120,7 +120,7 @@ def _range(
     first, last = ends
     subnet = host.network
     outside = [end for end in ends if not inside(end, subnet)]
-    longest = _ONE_RANGE4 if first.version == 4 else _ONE_RANGE6  # noqa: PLR2004
+    longest = _ONE_RANGE4 if first.version == 4 else _ONE_RANGE6  # noqa: PLR2004  a family of IP
     block = first.max_prefixlen - longest
     if outside:
         what = (

@@ -276,7 +276,7 @@ def _opening(written: tuple[world.Forward, ...], networks: tuple[world.Network, 
 def _opens(forward: world.Forward, network: world.Network | None) -> bool:
     if network is None or forward.protocol == WHOLE or forward.target.version in network.open:
         return False
-    translated = network.mode == "nat" and (forward.target.version == 4 or network.nat6)  # noqa: PLR2004
+    translated = network.mode == "nat" and (forward.target.version == 4 or network.nat6)  # noqa: PLR2004  a family of IP
     return not translated and not is_private(forward.target)
 
 

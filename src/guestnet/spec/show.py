@@ -155,7 +155,7 @@ def _forward(forward: models.Forward) -> Value:
         more["enabled"] = False
     if forward.description:
         more["description"] = forward.description
-    if not more and len(forward.listen) < 2:  # noqa: PLR2004
+    if not more and len(forward.listen) < 2:  # noqa: PLR2004  one has a short form
         short = str(forwards.Short(forward.listeners[0], forward.ports, forward.target, forward.protocol))
         return int(short) if short.isdigit() else short
     listen: list[Value] = [str(address) for address in forward.listen] or ["any"]

@@ -124,10 +124,10 @@ def _added(host: Host, family: int, own: list[Route]) -> Iterator[Route]:
 
 
 def _defaults(host: Host, family: int) -> Iterator[str]:
-    value = host.default4 if family == 4 else host.default6  # noqa: PLR2004
+    value = host.default4 if family == 4 else host.default6  # noqa: PLR2004  a family of IP
     if value and host.links:
         via = "" if value is True else f"via {value} "
-        yield f"{'0.0.0.0/0' if family == 4 else '::/0'} {via}dev {host.links[0].name}"  # noqa: PLR2004
+        yield f"{'0.0.0.0/0' if family == 4 else '::/0'} {via}dev {host.links[0].name}"  # noqa: PLR2004  a family of IP
 
 
 def _line(line: str, names: dict[str, int], family: int) -> Route | None:
@@ -142,7 +142,7 @@ def _line(line: str, names: dict[str, int], family: int) -> Route | None:
         return None
     try:
         source, via = (ip_address(options[key]) if key in options else None for key in ("src", "via"))
-        metric = int(options.get("metric", 0)) or (_METRIC6 if family == 6 else 0)  # noqa: PLR2004
+        metric = int(options.get("metric", 0)) or (_METRIC6 if family == 6 else 0)  # noqa: PLR2004  a family of IP
     except ValueError as error:
         raise GuestnetError(f"routes: {line!r}: {error}", "write it as for ip route add") from error
     if kind in _REFUSING:

@@ -97,7 +97,7 @@ def _port(text: str) -> tuple[str, int]:
     if text in ("", "icmp", "ping"):
         return "icmp", 0
     match = _ASKED.fullmatch(text)
-    if not match or not 1 <= int(match[1]) <= 65535:  # noqa: PLR2004
+    if not match or not 1 <= int(match[1]) <= 65535:  # noqa: PLR2004  the last port
         raise GuestnetError(
             f"{text} is not a port", "write one such as 22, 22/tcp or 53/udp, or leave it out for a ping"
         )

@@ -161,7 +161,7 @@ def _restrictions(fields: Fields, ports: list[Ports], ways: list[_Way]) -> None:
 
 
 def _by_source(ways: list[_Way]) -> list[tuple[str, _Way]]:
-    return [("source_ip" if way[0].version == 4 else "source_ipv6", way) for way in ways]  # noqa: PLR2004
+    return [("source_ip" if way[0].version == 4 else "source_ipv6", way) for way in ways]  # noqa: PLR2004  a family of IP
 
 
 def _listen(fields: Fields, key: str) -> tuple[Listen | None] | None:

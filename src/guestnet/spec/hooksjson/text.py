@@ -67,7 +67,7 @@ def _network(network: Network) -> Iterator[str]:
     else:
         yield "    # bridge: the file does not name it; left out, guestnet chooses one"
     show = network.bridge or "BRIDGE"
-    around = "the usual size" if network.ipv4.network.prefixlen == 24 else "what fits"  # noqa: PLR2004
+    around = "the usual size" if network.ipv4.network.prefixlen == 24 else "what fits"  # noqa: PLR2004  a /24
     yield f"    ipv4: {network.ipv4}  # a guess: {around} around the guests; see: ip -4 address show {show}"
     if network.ipv6:
         yield f"    ipv6: {network.ipv6}  # a guess, likewise; see: ip -6 address show {show}"
@@ -105,7 +105,7 @@ def _forward(forward: Forward, network: str | None, ipv6: bool) -> str:
     """The short form where it says everything, else the long one on a line; `ipv6`: whether the network has it."""
     shape = forward.shape
     family = _family(forward) if ipv6 else None
-    if not shape.sources and len(shape.listen) < 2 and not family and not network:  # noqa: PLR2004
+    if not shape.sources and len(shape.listen) < 2 and not family and not network:  # noqa: PLR2004  a family of IP
         listen = shape.listen[0] if shape.listen else None
         short = str(words.Short(listen, forward.ports, forward.to, forward.protocol))
         return short if short.isdigit() else _text(short)
