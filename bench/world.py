@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from guestnet.compile import dhcp, hookdata, nft, ruleset
+from guestnet.compile import dhcp, hookdata, hookfront, nft, ruleset
 from guestnet.decide import admit
 from guestnet.decide.desired import ADMIT_FILE, HOOKS
 from guestnet.faces import hook as product_hook
@@ -62,7 +62,8 @@ def install(host: Host, world: World, hook: str | None = None) -> None:
     """Hook, what it needs, table and admit rules, as `apply` leaves them; no forward is in force. `hook`: not ours."""
     folders = f"{RUNNING} {dhcp.hosts_folder(NETWORK)}"
     host.shell(f"rm -rf {hookdata.FOLDER} {folders}; mkdir -p {folders}")
-    host.write(HOOK, hook or Path(product_hook.__file__).read_text(), mode=0o755)
+    host.write(HOOK, hook or hookfront.text(), mode=0o755)
+    host.write(hookfront.PROGRAM, Path(product_hook.__file__).read_text())
     host.write(hookdata.TABLE_FILE, ruleset.table(world))
     host.write(ADMIT_FILE, admit.hook_file(world, Memory()))
     for guest in world.guests:

@@ -29,6 +29,7 @@ BASE = {"libc6", "libgcc-s1", "libc-bin", "libcrypt1"}
 UFW = ("ufw",)
 FIREWALLD = ("firewalld", "python3-firewall", "python3-nftables", "python3-dbus", "python3-gi", "python3-cap-ng")
 FIREWALLD_MORE = ("gir1.2-glib-2.0", "ipset", "dbus-daemon", "dbus-bin")
+FIREWALLD_PYTHON = ("libpython3.13-stdlib", "libpython3.13-minimal")  # the whole standard library
 
 
 @cache
@@ -47,6 +48,18 @@ def firewalld() -> Path:
     """firewalld and a D-Bus daemon of its own, with the libraries that the machine may lack."""
     wanted = (*FIREWALLD, *FIREWALLD_MORE)
     return made("firewalld", digest([*wanted, "merged"]), lambda into: _fetch(wanted, into))
+
+
+@cache
+def firewalld13() -> Path:
+    """Debian 13's own, for a host with Debian 13's libvirt (and its Python)."""
+    wanted = (*FIREWALLD, *FIREWALLD_MORE, *FIREWALLD_PYTHON)
+    return made("firewalld13", digest([LIBVIRT_OF, *wanted]), lambda into: _fetch_newer(wanted, into))
+
+
+def _fetch_newer(packages: tuple[str, ...], into: Path) -> None:
+    with debs.release(LIBVIRT_OF) as apt:
+        apt.download({*packages, *apt.libraries(packages)}, into)
 
 
 def _fetch_libvirt(into: Path) -> None:
@@ -140,12 +153,15 @@ ACTIONS = "/usr/share/polkit-1/actions/org.fedoraproject.FirewallD1"
 
 
 class Firewalld:
-    """firewalld in a host, on a D-Bus of its own; start the bus before libvirtd, which looks for it only then."""
+    """firewalld in a host, on a D-Bus of its own; start the bus before libvirtd, which looks for it only then. `laid`:
+    its tree, where that stands in the host's /usr already (see `debian13`)."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, laid: Path | None = None) -> None:
         self._host = host
-        lay(host, firewalld())
-        host.shell(f"cp -r {firewalld()}/etc/firewalld /etc/\ncp {ACTIONS}.server.policy.choice {ACTIONS}.policy")
+        if laid is None:
+            lay(host, firewalld())
+        tree = laid or firewalld()
+        host.shell(f"cp -r {tree}/etc/firewalld /etc/\ncp {ACTIONS}.server.policy.choice {ACTIONS}.policy")
         host.write("/run/dbus.conf", BUS)
         host.write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
         host.shell("mkdir -p /run/dbus /run/firewalld; dbus-daemon --config-file=/run/dbus.conf --fork")

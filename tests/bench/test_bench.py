@@ -15,7 +15,6 @@ from bench import maps, results, roads, world
 from bench.inside import Step, Turn, Work, WrongError
 from bench.table import Bars, Effort, Goal, Grid, Table, Times
 from bench.tables import TABLES, hook, size
-from guestnet.faces import hook as product_hook
 from lab import LabError
 
 TINY = Effort(sizes=(1, 3), others=(0, 5), rounds=1, blocks=1, turns=2, forwards=3, guests=3, runs=1)
@@ -150,7 +149,8 @@ def test_the_list_table() -> None:
 )
 def test_a_broken_hook_does_not_look_fast(before: str, said: str) -> None:
     """The product's hook, with a line of shell before it."""
-    broken = f'#!/bin/sh\n{before}\nexec /usr/bin/python3 -ISEXutf8 {product_hook.__file__} "$@"\n'
+    program = 'import sys; sys.path.insert(0, "/var/lib/guestnet"); from hook import run; run()'
+    broken = f"#!/bin/sh\n{before}\nexec /usr/bin/python3 -ISEXutf8 -c '{program}' \"$@\"\n"
     with pytest.raises((LabError, WrongError)) as found:
         hook.measure(Effort(sizes=(1,), others=(0,), rounds=1, blocks=1), broken)
     assert said in str(found.value)

@@ -119,10 +119,14 @@ def test_an_empty_world_has_nothing_but_its_memory() -> None:
 
 def test_hooks_and_unit_come_with_the_first_network_and_stay_without() -> None:
     def standing(world: World, facts: Facts) -> list[str]:
-        return [key.kind for key in desired_state(world, facts, Memory(), "hook")[0] if key.kind in ("hook", "unit")]
+        return [
+            key.kind
+            for key in desired_state(world, facts, Memory(), "hook")[0]
+            if key.kind in ("program", "hook", "unit")
+        ]
 
     booted = replace(FACTS, systemd=True)
-    assert standing(WORLD, FACTS) == ["hook", "hook"]
-    assert standing(WORLD, booted) == ["hook", "hook", "unit"]
+    assert standing(WORLD, FACTS) == ["hook", "hook", "program"]
+    assert standing(WORLD, booted) == ["hook", "hook", "program", "unit"]
     assert standing(EMPTY, booted) == []
-    assert standing(EMPTY, replace(booted, installed=True)) == ["hook", "hook", "unit"]
+    assert standing(EMPTY, replace(booted, installed=True)) == ["hook", "hook", "program", "unit"]

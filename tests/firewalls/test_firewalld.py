@@ -20,6 +20,7 @@ pytestmark = pytest.mark.lab
 # What is left when iptables was emptied and libvirt has made its own rules anew.
 LOST = "in none, out all, dns all"
 STOPPED = "in all, out none, dns all"
+GONE = "libvirt's own firewall rules are gone (flushed?); it puts them back when it starts"
 UNIT = """
 [Service]
 Type=simple
@@ -101,7 +102,7 @@ def test_stopped(beside: Beside) -> None:
     beside.firewalld.stop()
     beside.wait_seen(STOPPED)
     assert "admit rule in iptables FORWARD" in beside.drift()
-    assert "libvirt's own firewall rules are gone (flushed?); it puts them back when it starts" in beside.notes()
+    assert GONE in beside.notes()
     beside.host.libvirtd.restart()
     beside.apply()
     beside.wait_seen(ALL)
@@ -143,7 +144,14 @@ def test_by_systemd_the_unit_waits_until_it_is_settled(beside: Beside) -> None:
 
 
 def settled(beside: Beside, systemd: Systemd) -> None:
+    """Ours stand. libvirt's own may not: it makes them anew when firewalld's name comes up on D-Bus, and now and then
+    (one run in five here; libvirt 9.0, firewalld 1.3) does so before firewalld empties iptables. Then it is named."""
     wait_for("firewalld to run", lambda: beside.firewalld.state() == "running", timeout=30, interval=0.2)
     wait_for("the unit", lambda: systemd.state("guestnet") == "active", timeout=40, interval=0.5)
-    beside.wait_seen(ALL)
+    wait_for("forwards", lambda: beside.seen() in (ALL, STOPPED))
     assert "admit rule" not in systemd.guestnet("status").stdout
+    if beside.seen() == STOPPED:
+        assert GONE in beside.notes()
+        beside.host.libvirtd.restart()
+        beside.hook()
+    beside.wait_seen(ALL)

@@ -73,7 +73,7 @@ def test_two_hundred_at_once_some_of_them_killed(lab: Lab) -> None:
         lab.host.shell("\n".join([*lines, "wait"]))
         hook(lab, "unknown", "start")
         assert ports(lab) == running
-        assert lab.host.shell("ls /run/guestnet").stdout.split() == ["apply.lock", "rules.lock"]
+        assert lab.host.shell("ls /run/guestnet").stdout.split() == ["apply.lock", "python", "rules.lock"]
     lab.host.shell("rm -f /run/libvirt/qemu/g*.xml /var/log/guestnet/hook.log")
     apply(lab.host)
     assert ports(lab) == set()
@@ -86,7 +86,7 @@ def test_a_mark_of_a_process_id_that_was_given_anew(lab: Lab) -> None:
         lab.host.run(["nft", "flush", "map", "inet", "guestnet", "any4"])
         lab.host.shell(f"echo > /run/guestnet/{mark}; exec {HOOK} unknown start begin - </dev/null")
         assert ports(lab) == {2}, mark
-        assert lab.host.shell("ls /run/guestnet").stdout.split() == ["apply.lock", "rules.lock"]
+        assert lab.host.shell("ls /run/guestnet").stdout.split() == ["apply.lock", "python", "rules.lock"]
     lab.host.run(["rm", "/run/libvirt/qemu/g2.xml"])
     apply(lab.host)
 

@@ -256,7 +256,7 @@ def files(host: Host) -> str:
 def test_setup_twice_and_its_removal(bare: Host) -> None:
     before = files(bare)
     said = bare.guestnet("setup").stdout.splitlines()
-    assert len([line for line in said if line.endswith(" added")]) == 2 + 1 + len(COMPLETIONS)
+    assert len([line for line in said if line.endswith(" added")]) == 3 + 1 + len(COMPLETIONS)
     assert said[-1] == f"next: write {FILE}, then: guestnet plan"
     assert not bare.exists(UNIT)
     for path in (HOOK, *COMPLETIONS):

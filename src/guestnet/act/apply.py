@@ -7,14 +7,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 
 from guestnet.act import journal
 from guestnet.act.survey import Wish, survey
+from guestnet.act.tidy import tidy
 from guestnet.act.undo import Undo
 from guestnet.decide.plan import Plan
 from guestnet.decide.state import Change
-from guestnet.host import lock
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import apply_lock
 from guestnet.host.put import put
@@ -23,7 +22,6 @@ from guestnet.words.problems import GuestnetError, Problem, ProblemsError
 
 Report = Callable[[str, Change | None, float], None]  # (done, FAIL, undoing or undone; the step; seconds)
 
-_LIB = Path("/var/lib/guestnet")
 _FILES = ("hookdata", "reservation")
 _ROUNDS = 3  # a guest that starts or stops while we act changes the forwards in force; more rounds mean a real fault
 
@@ -36,7 +34,7 @@ def changing() -> Iterator[None]:
             yield
         finally:
             with undisturbed():
-                _tidy()
+                tidy()
 
 
 def recover(libvirt: Libvirt) -> bool:
@@ -127,16 +125,3 @@ def undisturbed() -> Iterator[None]:
 def _differs(changes: tuple[Change, ...]) -> GuestnetError:
     names = ", ".join(f"{change.key.kind} {change.key.name}" for change in changes)
     return GuestnetError(f"the host is not as it should be after the apply: {names}", "see guestnet plan")
-
-
-def _tidy() -> None:
-    """When nothing of ours is on the host, after destroy or a first apply that failed, no empty folder stays either."""
-    with contextlib.suppress(OSError):
-        _LIB.rmdir()  # refused while anything is in it
-    if _LIB.exists():
-        return
-    for folder, names in ((Path("/var/log/guestnet"), ("hook.log", "hook.log.1")), (lock.FOLDER, lock.NAMES)):
-        for name in (*names, *(path.name for path in folder.glob("busy.*"))):
-            (folder / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            folder.rmdir()

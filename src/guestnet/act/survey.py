@@ -65,7 +65,9 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     facts = replace(facts, programs=listeners.programs(served.sockets(world, facts)))
     desired, remembered = desired_state(world, facts, remembered, hook_text(), hook_text("let_in.py"))
     if wish.spec is None:
-        desired = {key: thing for key, thing in desired.items() if key.kind not in ("memory", "hook", "unit")}
+        desired = {
+            key: thing for key, thing in desired.items() if key.kind not in ("memory", "program", "hook", "unit")
+        }
     else:
         desired = {**desired, Key("memory", APPLIED): File(applied(spec, world))}
     desired = normal_form(desired)
@@ -113,7 +115,7 @@ def read_memory() -> Memory:
 
 
 def hook_text(name: str = "hook.py") -> str:
-    """The hook's program, as it is written into libvirt's hook folders; or what it starts."""
+    """The hook's program, that libvirt's hooks run; or what that starts."""
     try:
         return resources.files("guestnet.faces").joinpath(name).read_text()
     except OSError as error:

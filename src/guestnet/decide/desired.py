@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
-from guestnet.compile import bridge, dhcp, hookdata, loopback, netxml, ruleset, sysctl, unit
+from guestnet.compile import bridge, dhcp, hookdata, hookfront, loopback, netxml, ruleset, sysctl, unit
 from guestnet.decide import admit
 from guestnet.decide.facts import Facts
 from guestnet.decide.state import Bridge, File, Folder, Key, Network, Proxy, Setting, State, Table, Thing, Unit
@@ -102,7 +102,8 @@ def standing(hook: str, *, systemd: bool) -> dict[Key, Thing]:
     """What belongs to the host, not to the file's networks: the hooks, and the unit where systemd runs. It comes with
     `guestnet setup` or the first network, and stays without networks, until `guestnet setup --remove` or destroy:
     otherwise libvirt would have to be restarted again for the next first network."""
-    state: dict[Key, Thing] = {Key("hook", path): File(hook, 0o755) for path in HOOKS}
+    state: dict[Key, Thing] = {Key("hook", path): File(hookfront.text(), 0o755) for path in HOOKS}
+    state[Key("program", hookfront.PROGRAM)] = File(hook)
     if systemd:
         state[Key("unit", unit.NAME)] = Unit(unit.text(HOOKS[0]))
     return state

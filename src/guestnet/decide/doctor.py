@@ -63,7 +63,7 @@ def _libvirt(plan: Plan) -> Iterator[Check]:
 
 
 def _hooks(plan: Plan) -> Iterator[Check]:
-    missing = _of("hook", plan)
+    missing = [*_of("program", plan), *_of("hook", plan)]
     if missing:
         what = "; ".join(step(change) for change in missing)
         yield Check("hooks", f"not as they should be: {what}", "wrong", "guestnet apply", mends=True)
@@ -200,7 +200,7 @@ def _paths(facts: Facts) -> Iterator[Check]:
         yield Check("rp_filter", f"{seen}: forwards through the one without the best route get no packet", "look", keys)
 
 
-_TOLD = ("hook", "setting")
+_TOLD = ("program", "hook", "setting")
 
 
 def _drift(plan: Plan) -> Iterator[Check]:

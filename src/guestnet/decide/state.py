@@ -115,6 +115,7 @@ KINDS: dict[str, type[Thing]] = {
     "folder": Folder,  # the networks' dnsmasq reads it when it starts
     "reservation": File,
     "hookdata": File,
+    "program": File,  # before the hooks, which run it
     "hook": File,
     "table": Table,  # before the networks: no guest runs without isolation
     "bridge": Bridge,  # before the network whose guests are plugged into it

@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -ISEXutf8
 """libvirt's hook for guestnet: forwards appear when a guest starts and vanish when it stops.
 
 libvirt runs it as hooks/qemu.d/50-guestnet NAME OPERATION SUB-OPERATION, with the guest's XML on standard input, and as
@@ -11,6 +10,9 @@ start, -Xutf8 reads names as libvirt writes them whatever the locale.
 
 guestnet.service runs it too, as 50-guestnet - rules: everything is put in anew. Only then a failure is an exit code of
 1, with the reason on standard error, for `systemctl status`. libvirt has no operation of that name.
+
+A small file in libvirt's folders (guestnet.compile.hookfront) imports this one, which stands at
+/var/lib/guestnet/hook.py, and calls `run`: so Python compiles it once, and not before each guest's start three times.
 
 It stands alone: standard library only, and few modules of it, because each guest's start waits for their import. It
 never calls libvirt, which would wait for the hook for ever. All it needs was prepared by `guestnet apply`:
@@ -732,7 +734,8 @@ def too_long(_number: int, _frame: object) -> None:
         os._exit(int(by_unit()))
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """One run of the hook, to its exit."""
     code = 0
     try:
         _signal.signal(14, too_long)  # SIGALRM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from guestnet.compile import dhcp, hookdata, loopback, netxml, unit
+from guestnet.compile import dhcp, hookdata, hookfront, loopback, netxml, unit
 from guestnet.compile import sysctl as sysctl_file
 from guestnet.decide.desired import ADMIT_FILE, HOOKS, MEMORY, localnet
 from guestnet.decide.state import APPLIED, Admit, File, Folder, Key, Network, Setting, State, Table, Thing, keys_of
@@ -61,6 +61,7 @@ def observe_standing() -> dict[Key, Thing]:
     """The hooks and the unit. Needs no libvirt."""
     live: dict[Key, Thing] = {}
     _add_files(live, "hook", HOOKS)
+    _add_files(live, "program", [hookfront.PROGRAM])
     found = systemd.read_unit()
     return live if found is None else live | {Key("unit", unit.NAME): found}
 

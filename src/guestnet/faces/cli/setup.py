@@ -26,6 +26,7 @@ def setup(
     """Install hooks, systemd unit, shell completion and a link on the PATH; needs no libvirt and no file."""
     from guestnet.act import setup as act
     from guestnet.act.apply import changing
+    from guestnet.act.tidy import tidy
     from guestnet.decide.describe import step
     from guestnet.host.put import put_locally
     from guestnet.host.run import need_root
@@ -39,6 +40,8 @@ def setup(
         for change in found.changes:
             put_locally(change)
             typer.echo(step(change))
+        if remove:
+            tidy()
     if not found.changes:
         typer.echo("Nothing to do: it is all gone." if remove else "Nothing to do: it is all there.")
     for line in [] if remove else _next(options.file):

@@ -1,0 +1,26 @@
+"""The empty folders and the leavings of our own runs, once nothing of ours is on the host."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from guestnet.compile import hookfront
+from guestnet.host import lock
+
+_LIB = Path("/var/lib/guestnet")
+
+
+def tidy() -> None:
+    """When nothing of ours is on the host, after destroy or a first apply that failed, no empty folder stays either."""
+    with contextlib.suppress(OSError):
+        _LIB.rmdir()  # refused while anything is in it
+    if _LIB.exists():
+        return
+    shutil.rmtree(hookfront.COMPILED, ignore_errors=True)
+    for folder, names in ((Path("/var/log/guestnet"), ("hook.log", "hook.log.1")), (lock.FOLDER, lock.NAMES)):
+        for name in (*names, *(path.name for path in folder.glob("busy.*"))):
+            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
