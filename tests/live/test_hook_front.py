@@ -81,7 +81,7 @@ def test_without_the_program_a_guest_starts(host: Host) -> None:
     done = host.run([HOOK, "web1", "started", "begin", "-"], input="<domain/>")
     assert (done.stdout, "the hook's program does not start" in done.stderr) == ("", True)
     done = host.run([HOOK, "-", "rules"], check=False)
-    assert (done.returncode, "run guestnet setup" in done.stderr) == (1, True)
+    assert (done.returncode, "run guestnet plan" in done.stderr) == (1, True)
     doctor = host.guestnet("doctor", check=False).stdout
     assert "wrong  hooks: not as they should be: the hooks' program added" in doctor
     apply(host)

@@ -23,6 +23,10 @@ import sys
 sys.path.insert(0, "{folder}")
 sys.pycache_prefix = "{compiled}"
 try:
+    for path in ("{folder}", "{program}"):
+        found = os.stat(path)
+        if found.st_uid or found.st_mode & 0o022:
+            raise PermissionError(f"others than root may write {{path}}")
     try:
         from hook import run
     except (EOFError, TypeError, ValueError):
@@ -31,7 +35,7 @@ try:
     del sys.path[0]
     run()
 except Exception as error:
-    os.write(2, f"guestnet: the hook's program does not start ({{error}}); run guestnet setup\\n".encode())
+    os.write(2, f"guestnet: the hook's program does not start ({{error}}); run guestnet plan\\n".encode())
     os._exit(int(sys.argv[2:3] == ["rules"]))
 """
 

@@ -68,9 +68,11 @@ def list_(
 
     from guestnet.faces import forwards
     from guestnet.host.run import need_root
+    from guestnet.host.trust import need_trusted
 
     options: Options = context.obj
     need_root("forward list")
+    need_trusted(options.file)
     found = forwards.from_host()
     if guest:
         found = [one for one in found if one.row.guest == guest]

@@ -12,6 +12,7 @@ from guestnet.act.survey import Wish
 from guestnet.faces.cli.options import Options
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.run import ENVIRONMENT, PACKAGES, need_root
+from guestnet.host.trust import need_trusted
 from guestnet.spec import load
 from guestnet.words.problems import GuestnetError
 
@@ -22,6 +23,7 @@ _QEMU = "qemu:///system"
 def host(options: Options, verb: str) -> Iterator[Libvirt]:
     """A connection to libvirt, after what is missing was named: root, programs, the daemon."""
     need_root(verb)
+    need_trusted(options.file)
     missing = [name for name in PACKAGES if shutil.which(name, path=ENVIRONMENT["PATH"]) is None]
     if missing:
         packages = " ".join(dict.fromkeys(PACKAGES[name] for name in missing))

@@ -30,9 +30,11 @@ def setup(
     from guestnet.decide.describe import step
     from guestnet.host.put import put_locally
     from guestnet.host.run import need_root
+    from guestnet.host.trust import need_trusted
 
     options: Options = context.obj
     need_root("setup")
+    need_trusted(options.file)
     with changing():
         found = act.look(_completions(act.MARK), Path(sys.argv[0]).resolve(), remove=remove)
         for line in found.left_alone:
