@@ -52,6 +52,26 @@ class Uplink:
 
 
 @dataclass(frozen=True)
+class Router6:
+    """A default route of IPv6. `lifetime`: seconds until it goes unless it is advertised again, None: it stays."""
+
+    nic: str
+    gateway: str  # "" on a link with one far end
+    advertised: bool = False  # it comes from router advertisements, whoever handles them
+    lifetime: int | None = None
+
+
+@dataclass(frozen=True)
+class Own6:
+    """An IPv6 address of the host's, not link-local. `lifetime`: for so many seconds it is valid, None: for ever."""
+
+    nic: str
+    address: IPv6Interface
+    lifetime: int | None = None
+    temporary: bool = False  # RFC 8981: another one tomorrow
+
+
+@dataclass(frozen=True)
 class ForeignNetwork:
     """A libvirt network that is not ours."""
 
@@ -188,6 +208,10 @@ class Facts:
     neighbours: tuple[Neighbour, ...] = ()
     uplinks: tuple[Uplink, ...] = ()
     learning: tuple[str, ...] = ()  # NICs with a route or address from router advertisements that the kernel handles
+    learned: tuple[str, ...] = ()  # NICs with routes that the kernel made of such, before somebody took them over
+    routers6: tuple[Router6, ...] = ()
+    own6: tuple[Own6, ...] = ()  # of links not ours
+    locked: frozenset[str] = frozenset()  # sysctls among `settings` that cannot be written here
     networks: tuple[ForeignNetwork, ...] = ()
     nics: tuple[HostNic, ...] = ()  # all links of the host
     pci: Pci = Pci()

@@ -9,7 +9,7 @@ from pathlib import Path
 from guestnet.compile import netxml
 from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp
 from guestnet.decide.facts import Facts
-from guestnet.host import chains, firewall, listeners, netlink, others, pci, session, sysctl, systemd
+from guestnet.host import chains, firewall, listeners, netlink, netlink6, others, pci, session, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.memory import Memory
 
@@ -36,6 +36,10 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         neighbours=netlink.neighbours(bridges),
         uplinks=uplinks,
         learning=learning,
+        learned=netlink6.learned(),
+        routers6=netlink6.routers(),
+        own6=netlink6.addresses(bridges),
+        locked=frozenset(key for key in values if not sysctl.writable(key)),
         networks=foreign,
         nics=nics,
         pci=pci.read(),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 from guestnet.words.problems import GuestnetError
 
+READ_ONLY = "/proc/sys is mounted read-only here, as in containers: set it from outside, or mount that read-write"
 _ROOT = Path("/proc/sys")
 
 
@@ -19,6 +22,11 @@ def read(key: str) -> str | None:
         raise GuestnetError(f"sysctl {key} can't be read: {error.strerror}", "run guestnet as root") from error
 
 
+def writable(key: str) -> bool:
+    """Whether it can be set: also root cannot where /proc/sys is mounted read-only, as in containers."""
+    return os.access(_ROOT / key, os.W_OK) or not (_ROOT / key).exists()
+
+
 def write(key: str, value: str) -> None:
     try:
         (_ROOT / key).write_text(value)
@@ -26,6 +34,5 @@ def write(key: str, value: str) -> None:
         what = f"the kernel has no sysctl {key}"
         raise GuestnetError(what, "IPv6 may be switched off; without it write ipv6: none") from error
     except OSError as error:
-        raise GuestnetError(
-            f"sysctl {key} can't be set to {value}: {error.strerror}", "run guestnet as root"
-        ) from error
+        what = f"sysctl {key} can't be set to {value}: {error.strerror}"
+        raise GuestnetError(what, READ_ONLY if error.errno == errno.EROFS else "run guestnet as root") from error

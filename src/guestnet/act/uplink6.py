@@ -1,0 +1,62 @@
+"""Asks whether the host's IPv6 uplink works: its routers, and somebody beyond them when one is named."""
+
+from __future__ import annotations
+
+import time
+
+from guestnet.decide.facts import Facts, Router6
+from guestnet.decide.uplink6 import Answer, Uplink6, judge, lacking
+from guestnet.host import netlink6, probe
+
+PATIENCE = 1.0  # seconds for an answer
+_SETTLED = 9.0  # the kernel's own: 5 s before it asks an old neighbour, then three times a second (arp(7))
+
+
+def uplink6(facts: Facts, target: str = "") -> Uplink6:
+    """In a second, or nine where a router does not answer. target: an address in the internet to ask, too, by a
+    connection to port 443 and a ping; any answer counts. Sends a few packets; changes nothing."""
+    if lacking(facts) and not target:
+        return judge(facts, {})
+    here = probe.here()
+    try:
+        far = _far(here, target) if target else None
+        if far and far.answered:
+            return judge(facts, {}, far)
+        return judge(facts, _routers(here, facts), far)
+    finally:
+        here.close()
+
+
+def _far(here: probe.End, target: str) -> Answer:
+    orders = [
+        {"protocol": "tcp", "to": target, "port": 443, "timeout": PATIENCE},
+        {"protocol": "icmp", "to": target, "port": 0, "timeout": PATIENCE},
+    ]
+    answers = here.ask(orders)
+    good = next((one for one in answers if one["outcome"] in ("answered", "refused")), None)
+    said = good or answers[0]
+    return Answer(target, good is not None, str(said["text"] or said["outcome"]))
+
+
+def _routers(here: probe.End, facts: Facts) -> dict[Router6, bool]:
+    """A router that answers no ping still answers who it is. Where a link has one far end there is nobody to ask."""
+    asked = [router for router in facts.routers6 if router.gateway]
+    orders = [{"protocol": "icmp", "to": _named(router), "port": 0, "timeout": PATIENCE} for router in asked]
+    pinged = {one: answer["outcome"] == "answered" for one, answer in zip(asked, here.ask(orders), strict=True)}
+    found = {router: True for router in facts.routers6 if not router.gateway}
+    last = time.monotonic() + _SETTLED
+    for router, answered in pinged.items():
+        found[router] = answered or (not any(pinged.values()) and _known(router, last))
+    return found
+
+
+def _known(router: Router6, last: float) -> bool:
+    while True:
+        known = netlink6.answered(router.nic, router.gateway)
+        if known is not None or time.monotonic() >= last:
+            return known is True
+        time.sleep(0.2)
+
+
+def _named(router: Router6) -> str:
+    return f"{router.gateway}%{router.nic}" if router.gateway.startswith("fe80:") else router.gateway
