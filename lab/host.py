@@ -17,23 +17,26 @@ from lab.inet import ROUTER4, ROUTER6, Inet
 from lab.libvirtd import Libvirtd
 from lab.namespace import Namespace
 from lab.process import wait_for
+from lab.router import LAN4, Router
 
-Uplink = Literal["static", "ra"]
+Uplink = Literal["static", "ra", "ipv6", "nat44"]
 
 NIC = "up0"
 IPV4 = "203.0.113.2"
 IPV6 = "2001:db8:1::2"
+PRIVATE4 = "192.168.77.2"
 GUESTNET = REPOSITORY / ".venv" / "bin" / "guestnet"
 
 
 class Host(Namespace):
-    """`uplink` static: IPV4 and IPV6 above. ra: IPv4 so, IPv6 by the kernel from the router's advertisements."""
+    """`uplink` static: IPV4 and IPV6 above. ra: IPv4 so, IPv6 by the kernel from the router's advertisements. ipv6:
+    only that, and no IPv4 at all. nat44: IPv6 so, too, of a Router's LAN, where IPv4 is private: PRIVATE4."""
 
     def __init__(  # noqa: PLR0913  by keyword, all but three
-        self, name: str, inet: Inet, disk: Disk, *, uplink: Uplink, bridge_nf: int, libvirtd: bool
+        self, name: str, lan: Inet | Router, disk: Disk, *, uplink: Uplink, bridge_nf: int, libvirtd: bool
     ) -> None:
         super().__init__(name)
-        self.inet = inet
+        self.lan = lan
         self.disk = disk
         self.uplink = uplink
         self.bridge_nf = bridge_nf
@@ -52,7 +55,7 @@ class Host(Namespace):
             self._install()
             self.disk.installed = True
         self._defaults()
-        self.inet.plug(self, NIC, self.name)
+        self.lan.plug(self, NIC, self.name)
         # systemd applies a NIC's keys when the NIC appears, before it has addresses; so the NIC is there first.
         self._apply_sysctls()
         self._configure_uplink()
@@ -74,6 +77,15 @@ class Host(Namespace):
             self.wants_libvirtd = libvirtd
         self.stop()
         self.start()
+
+    @property
+    def ipv6(self) -> str:
+        """Its address on the uplink; by router advertisement the NIC's MAC makes it, and each boot another one."""
+        return wait_for("a global address of the host", self._own6)
+
+    def _own6(self) -> str:
+        found = self.run(["ip", "-6", "-o", "addr", "show", "dev", NIC, "scope", "global", "-tentative"]).stdout.split()
+        return found[found.index("inet6") + 1].partition("/")[0] if found else ""
 
     # the product and libvirt
 
@@ -135,7 +147,7 @@ class Host(Namespace):
 
     def _install(self) -> None:
         self.shell(INSTALL)
-        self.write("/etc/resolv.conf", f"nameserver {ROUTER4}\n")
+        self.write("/etc/resolv.conf", f"nameserver {ROUTER6 if self.uplink == 'ipv6' else ROUTER4}\n")
         self.write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
         self.write("/etc/hostname", f"{self.name}\n")
         self.write("/etc/libvirt/qemu.conf", QEMU_CONF)
@@ -161,11 +173,10 @@ class Host(Namespace):
         self.boot_log = self.run(["sh", "-c", script]).stderr
 
     def _configure_uplink(self) -> None:
-        lines = [
-            f"ip addr add {IPV4}/24 dev {NIC}",
-            f"ip link set {NIC} up",
-            f"ip route add default via {ROUTER4}",
-        ]
+        own4, router4 = (PRIVATE4, LAN4) if self.uplink == "nat44" else (IPV4, ROUTER4)
+        lines = [f"ip link set {NIC} up"]
+        if self.uplink != "ipv6":
+            lines = [f"ip addr add {own4}/24 dev {NIC}", *lines, f"ip route add default via {router4}"]
         if self.uplink == "static":
             lines = [
                 f"echo 0 > /proc/sys/net/ipv6/conf/{NIC}/accept_ra",
@@ -177,7 +188,7 @@ class Host(Namespace):
             # Duplicate address detection costs a second twice, and there is nobody to collide with.
             lines = [f"echo 0 > /proc/sys/net/ipv6/conf/{NIC}/accept_dad", *lines]
         self.shell("\n".join(lines))
-        if self.uplink == "ra":
+        if self.uplink != "static":
             wait_for("a default route by router advertisement", self._has_ra_route, timeout=15)
 
     def _has_ra_route(self) -> bool:

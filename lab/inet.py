@@ -14,29 +14,35 @@ ROUTER4, ROUTER6 = IPV4[0], IPV6[0]
 PREFIX6 = "2001:db8:1::"
 ECHO_PORTS = (7, 80, 8080)
 
-# It must not read the machine's files. The router lifetime is long: a route learned once stays for a whole test.
-DNSMASQ = [
-    "dnsmasq",
-    "--conf-file=/dev/null",
-    "--no-hosts",
-    "--no-resolv",
-    "--user=root",
-    "--pid-file=/run/lab/dnsmasq.pid",
-    "--dhcp-leasefile=/run/lab/leases",
-    "--log-facility=/run/lab/dnsmasq.log",
-    "--no-ping",
-    f"--interface={BRIDGE}",
-    "--interface=lo",
-    "--bind-interfaces",
-    f"--host-record=echo.example,{ROUTER4},{ROUTER6}",
-    f"--host-record=v4.example,{ROUTER4}",
-    f"--host-record=v6.example,{ROUTER6}",
-    "--local=/example/",
-    "--dhcp-range=203.0.113.100,203.0.113.199,255.255.255.0,1h",
-    f"--dhcp-range={PREFIX6},ra-only,64,1h",
-    "--enable-ra",
-    f"--ra-param={BRIDGE},5,1800",
-]
+
+def dnsmasq(pool4: tuple[str, str], prefix6: str) -> list[str]:
+    """What serves a LAN: DHCP, router advertisements, and the names of the fake internet."""
+    # It must not read the machine's files. The router lifetime is long: a route learned once stays for a whole test.
+    return [
+        "dnsmasq",
+        "--conf-file=/dev/null",
+        "--no-hosts",
+        "--no-resolv",
+        "--user=root",
+        "--pid-file=/run/lab/dnsmasq.pid",
+        "--dhcp-leasefile=/run/lab/leases",
+        "--log-facility=/run/lab/dnsmasq.log",
+        "--no-ping",
+        f"--interface={BRIDGE}",
+        "--interface=lo",
+        "--bind-interfaces",
+        f"--host-record=echo.example,{ROUTER4},{ROUTER6}",
+        f"--host-record=v4.example,{ROUTER4}",
+        f"--host-record=v6.example,{ROUTER6}",
+        "--local=/example/",
+        f"--dhcp-range={pool4[0]},{pool4[1]},255.255.255.0,1h",
+        f"--dhcp-range={prefix6},ra-only,64,1h",
+        "--enable-ra",
+        f"--ra-param={BRIDGE},5,1800",
+    ]
+
+
+DNSMASQ = dnsmasq(("203.0.113.100", "203.0.113.199"), PREFIX6)
 
 
 class Inet(Namespace):

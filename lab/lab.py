@@ -15,6 +15,8 @@ from lab.disk import Disk
 from lab.errors import LabError
 from lab.host import Host, Uplink
 from lab.inet import Inet
+from lab.namespace import Namespace
+from lab.router import Router
 
 Part = TypeVar("Part")
 
@@ -22,7 +24,8 @@ Part = TypeVar("Part")
 class Lab:
     """`with Lab(...) as lab:` gives lab.host and lab.inet; nothing of it is left afterwards, however the block ends.
 
-    uplink: `static` or `ra`, see Host. bridge_nf: what net.bridge.bridge-nf-call-*tables is in the host, 0 or 1.
+    uplink: `static`, `ra`, `ipv6` or `nat44`, see Host; with the last, lab.router stands between the two.
+    bridge_nf: what net.bridge.bridge-nf-call-*tables is in the host, 0 or 1.
     libvirtd: whether it runs. Needs root. Make it in the main thread, or in one that lives longer than the lab.
     """
 
@@ -33,11 +36,16 @@ class Lab:
         self._options = (uplink, bridge_nf, libvirtd)
         self._directory: Path | None = None
         self._inet: Inet | None = None
+        self._router: Router | None = None
         self._host: Host | None = None
 
     @property
     def inet(self) -> Inet:
         return _there(self._inet)
+
+    @property
+    def router(self) -> Router:
+        return _there(self._router)
 
     @property
     def host(self) -> Host:
@@ -55,9 +63,10 @@ class Lab:
         try:
             self._directory = state.make(self.name)
             self._inet = Inet("inet")
-            disk = Disk(self._directory / "host")
-            self._host = Host("host", self._inet, disk, uplink=uplink, bridge_nf=bridge_nf, libvirtd=libvirtd)
-            for namespace in (self._inet, self._host):
+            self._router = Router("router", self._inet) if uplink == "nat44" else None
+            disk, lan = Disk(self._directory / "host"), self._router or self._inet
+            self._host = Host("host", lan, disk, uplink=uplink, bridge_nf=bridge_nf, libvirtd=libvirtd)
+            for namespace in self._namespaces():
                 namespace.on_start = self._record
                 namespace.start()
         except BaseException:
@@ -70,10 +79,9 @@ class Lab:
             # From the last pushed to the first, each also when an earlier one failed.
             if self._directory is not None:
                 todo.callback(state.remove, self._directory)
-            for namespace in (self._inet, self._host):
-                if namespace is not None:
-                    todo.callback(namespace.stop)
-            self._host = self._inet = self._directory = None
+            for namespace in self._namespaces():
+                todo.callback(namespace.stop)
+            self._host = self._router = self._inet = self._directory = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -84,8 +92,12 @@ class Lab:
     ) -> None:
         self.stop()
 
+    def _namespaces(self) -> tuple[Namespace, ...]:
+        """In the order in which they start."""
+        return tuple(one for one in (self._inet, self._router, self._host) if one is not None)
+
     def _record(self) -> None:
-        trees = [namespace.init for namespace in (self._inet, self._host) if namespace and namespace.running]
+        trees = [namespace.init for namespace in self._namespaces() if namespace.running]
         state.write(self.directory, tuple(trees))
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
-
 from guestnet.decide.facts import Facts, Router6
 from guestnet.decide.uplink6 import Answer, Uplink6, judge, lacking
 from guestnet.host import netlink6, probe
 
 PATIENCE = 1.0  # seconds for an answer
-_SETTLED = 9.0  # the kernel's own: 5 s before it asks an old neighbour, then three times a second (arp(7))
+_SETTLED = 5.0  # the kernel asks three times, one second apart (arp(7): ucast_solicit, retrans_time)
 
 
 def uplink6(facts: Facts, target: str = "") -> Uplink6:
-    """In a second, or nine where a router does not answer. target: an address in the internet to ask, too, by a
+    """In a second, or six where a router does not answer. target: an address in the internet to ask, too, by a
     connection to port 443 and a ping; any answer counts. Sends a few packets; changes nothing."""
     if lacking(facts) and not target:
         return judge(facts, {})
@@ -44,18 +42,10 @@ def _routers(here: probe.End, facts: Facts) -> dict[Router6, bool]:
     orders = [{"protocol": "icmp", "to": _named(router), "port": 0, "timeout": PATIENCE} for router in asked]
     pinged = {one: answer["outcome"] == "answered" for one, answer in zip(asked, here.ask(orders), strict=True)}
     found = {router: True for router in facts.routers6 if not router.gateway}
-    last = time.monotonic() + _SETTLED
     for router, answered in pinged.items():
-        found[router] = answered or (not any(pinged.values()) and _known(router, last))
+        silent = not answered and not any(pinged.values())
+        found[router] = answered or (silent and netlink6.answers(router.nic, router.gateway, _SETTLED))
     return found
-
-
-def _known(router: Router6, last: float) -> bool:
-    while True:
-        known = netlink6.answered(router.nic, router.gateway)
-        if known is not None or time.monotonic() >= last:
-            return known is True
-        time.sleep(0.2)
 
 
 def _named(router: Router6) -> str:

@@ -1,8 +1,9 @@
-"""What the kernel knows of the host's own IPv6: addresses and routers with their lifetimes. Reads only."""
+"""The host's own IPv6, as the kernel knows it: addresses and routers with lifetimes, and whether a router is there."""
 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Container
 from ipaddress import IPv6Interface
 from pathlib import Path
@@ -12,12 +13,13 @@ from pyroute2 import IPRoute
 from guestnet.decide.facts import Own6, Router6
 from guestnet.host import sysctl
 from guestnet.host.netlink import links
+from guestnet.host.run import run
 
 _RTPROT_RA = 9  # linux/rtnetlink.h: the route came from a router advertisement, also where a program handled it
 _RT_TABLE_MAIN = 254
 _IFA_F_TEMPORARY = 0x01  # linux/if_addr.h
 _FOR_EVER = 0xFFFFFFFF
-_NUD_ANSWERED, _NUD_FAILED = 0x02 | 0x40 | 0x80, 0x20  # linux/neighbour.h: reachable, noarp, permanent
+_NUD_REACHABLE, _NUD_FAILED, _NUD_FIXED = 0x02, 0x20, 0x40 | 0x80  # linux/neighbour.h; noarp and permanent
 _RTF_ADDRCONF = 0x00040000  # linux/ipv6_route.h: made of a router advertisement by the kernel itself
 _ROUTES = Path("/proc/net/ipv6_route")
 _FLAGS, _NIC = 8, 9  # columns there
@@ -74,11 +76,29 @@ def learned() -> tuple[str, ...]:
     return tuple(sorted(nic for nic in nics if sysctl.read(f"net/ipv6/conf/{nic}/accept_ra") == "0"))
 
 
-def answered(nic: str, address: str) -> bool | None:
-    """Whether a neighbour has answered lately; False when it was asked in vain, None when that is not settled."""
+def answers(nic: str, address: str, patience: float) -> bool:
+    """Whether a neighbour says who it is, asked now whatever the kernel still believes; at most `patience` seconds. One
+    that is entered by hand, or needs no question, counts as if it did."""
+    state, mac = _neighbour(nic, address)
+    if state & _NUD_FIXED:
+        return True
+    if mac:
+        # With its own MAC and flag, so that only the question is new (neighbour states: ip-neighbour(8)).
+        run("ip", "-6", "neigh", "change", address, "lladdr", mac, "dev", nic, "nud", "probe", "router")
+    last = time.monotonic() + patience
+    while not state & _NUD_FAILED and time.monotonic() < last:
+        time.sleep(0.1)
+        state, _ = _neighbour(nic, address)
+        if state & _NUD_REACHABLE:
+            return True
+    return False
+
+
+def _neighbour(nic: str, address: str) -> tuple[int, str]:
+    """Its state, 0 when there is none, and its MAC."""
     index = next((number for number, name in links().items() if name == nic), 0)
     with IPRoute() as netlink:
         for entry in netlink.get_neighbours(family=socket.AF_INET6, ifindex=index):
             if entry.get_attr("NDA_DST") == address and entry["ifindex"] == index:
-                return True if entry["state"] & _NUD_ANSWERED else False if entry["state"] & _NUD_FAILED else None
-    return None
+                return entry["state"], entry.get_attr("NDA_LLADDR") or ""
+    return 0, ""
