@@ -46,6 +46,16 @@ def test_a_network_that_takes_only_what_comes_through_its_uplink(verdict: Verdic
     assert len(list(questions(cell, stage(Far()), 1))) >= 3, "without an uplink of its own"
 
 
+@pytest.mark.parametrize("verdict", ["no", "yes", "forwards"])
+def test_a_link_of_our_own_is_no_uplink_where_the_host_has_none(verdict: Verdict) -> None:
+    cell = Cell(INTERNET, WAN, 4, verdict, "")
+    without = stage(Far(), unreached=frozenset({4}))
+    assert not list(questions(cell, without, 1))
+    assert unasked(cell, without) == "the host has no IPv4 uplink, and a link of our own would be one"
+    assert list(questions(cell, stage(Far(), unreached=frozenset({4}), elsewhere="vps"), 1)), "that is another machine"
+    assert list(questions(cell, stage(Far(), unreached=frozenset({6})), 1))
+
+
 def test_nobody_to_ask_for_the_internet() -> None:
     cell = Cell(WAN, INTERNET, 4, "yes", "")
     assert len(list(questions(cell, stage(Far({4: "203.0.113.1"})), 1))) == 3

@@ -65,6 +65,16 @@ def test_each_forward_is_told_though_the_cell_was_open_by_another() -> None:
     assert first["internet", "web1 4023/tcp", 6] == ("no", "yes")
 
 
+def test_a_forward_lets_nobody_in_by_a_family_without_an_uplink() -> None:
+    web = "web1: {network: lab, ipv4: 10.66.1.10, ipv6: '::10', forwards: ['4023:22']}"
+    only6 = replace(FACTS, uplinks=(Uplink("up0", (6,), kernel_ra=False),))
+    found = {(flip.target, flip.family) for flip in flips(world([LAB]), world([LAB], web), only6)}
+    assert found == {("lab", 6), ("web1 4023/tcp", 6)}
+    assert ("web1 4023/tcp", 4) in {
+        (flip.target, flip.family) for flip in flips(world([LAB]), world([LAB], web), FACTS)
+    }
+
+
 WEB = "web1: {network: lab, ipv4: 10.66.1.10, ipv6: '::10', forwards: [%s]}"
 
 

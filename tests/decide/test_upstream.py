@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import ip_interface, ip_network
 
 import pytest
 
 from guestnet.decide.facts import Facts, Uplink
 from guestnet.decide.reach import INTERNET, predict
-from guestnet.decide.upstream import Far, allowed, beyond, notes
+from guestnet.decide.upstream import Far, allowed, beyond, notes, reached
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
 from guestnet.spec.resolve import Taken, resolve
@@ -140,3 +140,26 @@ def test_the_route_upstream_goes_by_the_networks_own_uplink() -> None:
     assert six.endswith("ip -6 route add fd00:66::/64 via 2001:db8:1::2")
     (only,) = notes(world(f"{ROUTED}, uplink: eth1"), both)
     assert only.endswith("ip route add 10.66.1.0/24 via 198.51.100.2")
+
+
+# a family that the host has no uplink of
+
+ONLY6 = replace(FACTS, uplinks=(Uplink("up0", (6,), kernel_ra=True),))
+
+
+@pytest.mark.parametrize("text", [NAT, ROUTED, f"{ROUTED}, inbound: closed"])
+def test_nobody_comes_in_by_a_family_without_an_uplink(text: str) -> None:
+    inwards = {cell.family: cell for cell in predict(world(text), ONLY6) if cell.source == INTERNET}
+    assert (inwards[4].verdict, inwards[4].reason) == (
+        "no",
+        "the host has no IPv4 uplink, so nobody out there can ask it",
+    )
+    both = {cell.family: cell for cell in predict(world(text), FACTS) if cell.source == INTERNET}
+    assert inwards[6] == both[6]
+
+
+def test_a_subnet_beside_the_uplink_is_an_uplink_too() -> None:
+    assert not reached(ONLY6, 4)
+    assert reached(replace(ONLY6, subnets=(("eth1", ip_network("192.168.1.0/24")),)), 4)
+    assert not reached(replace(ONLY6, subnets=(("eth1", ip_network("fd00::/64")),)), 4)
+    assert reached(replace(FACTS, uplinks=()), 4), "nothing is known of a host without any default route"

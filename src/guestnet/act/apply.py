@@ -105,7 +105,8 @@ def _take_back(undo: Undo, written: journal.Journal, report: Report, error: Base
         report("undone", None, 0)
         return
     # The journal stays: the next apply tries again to take it back.
-    first = Problem(str(error), getattr(error, "todo", "") or "see below") if str(error) else None
+    what, todo = getattr(error, "what", str(error)), getattr(error, "todo", "")
+    first = Problem(what, todo or "see below") if what else None
     raise ProblemsError([*([first] if first else []), *problems], "not everything could be undone") from error
 
 

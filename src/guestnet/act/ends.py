@@ -43,6 +43,7 @@ class Stage:
     elsewhere: str = ""
     without: dict[str, str] = field(default_factory=dict)
     uplinks: dict[str, str] = field(default_factory=dict)
+    unreached: frozenset[int] = frozenset()  # families that the host has no uplink of: a link of our own would be one
 
 
 def own(network: Network, family: int) -> str | None:

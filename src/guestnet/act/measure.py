@@ -22,7 +22,7 @@ from guestnet.decide import lan as rules
 from guestnet.decide.facts import Facts
 from guestnet.decide.judge import Heard, elsewhere, judge
 from guestnet.decide.reach import FAMILIES, INTERNET, Cell, Key, Measured
-from guestnet.decide.upstream import Far, allowed
+from guestnet.decide.upstream import Far, allowed, reached
 from guestnet.host import lock, probe
 from guestnet.host.run import run
 from guestnet.spec.world import Network, World
@@ -121,6 +121,7 @@ def stage(host: Host, how: How, report: Report) -> Iterator[Stage]:
         outside = probe.elsewhere(how.elsewhere) if how.elsewhere else probe.outside("gnprobe0")
         todo.callback(outside.close)
         stage = Stage(here, outside, gates=_gates(facts, how), elsewhere=how.elsewhere, uplinks=_uplinks(networks))
+        stage.unreached = frozenset(family for family in FAMILIES if not reached(facts, family))
         if not how.lan:
             stage.without = {lan.name: rules.left_out(lan) for lan in lans}
             lans = []

@@ -79,6 +79,8 @@ def unasked(cell: Cell, stage: Stage) -> str:
         return _unasked_on_lan(cell, stage, stage.guests[network.name][0])
     if cell.target == INTERNET and cell.family not in stage.known[network.name].far.asked:
         return stage.known[network.name].far.lack(cell.family)
+    if cell.source == INTERNET and cell.family in stage.unreached:
+        return f"the host has no IPv{cell.family} uplink, and a link of our own would be one"
     if _by_uplink(cell, stage):
         return f"it takes only what comes through {stage.uplinks[network.name]}; --from ssh:HOST asks there"
     return "no address is free in the network for an end to measure with"
@@ -100,7 +102,7 @@ def _absent(cell: Cell, stage: Stage) -> bool:
         return True
     if cell.source != INTERNET or stage.elsewhere:
         return False
-    return stage.known[cell.target.name].on_lan or _by_uplink(cell, stage)
+    return stage.known[cell.target.name].on_lan or cell.family in stage.unreached or _by_uplink(cell, stage)
 
 
 def _by_uplink(cell: Cell, stage: Stage) -> bool:

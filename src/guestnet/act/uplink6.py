@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from guestnet.act.measure import Host
+from guestnet.decide.case import Followed
 from guestnet.decide.facts import Facts, Router6
+from guestnet.decide.reach import INTERNET, Key, Measured
 from guestnet.decide.uplink6 import Answer, Uplink6, judge, lacking
 from guestnet.host import netlink6, probe
 
@@ -23,6 +29,22 @@ def uplink6(facts: Facts, target: str = "") -> Uplink6:
         return judge(facts, _routers(here, facts), far)
     finally:
         here.close()
+
+
+def unanswered(host: Host, measured: Sequence[Measured]) -> tuple[tuple[Measured, ...], Mapping[Key, Followed]]:
+    """Of what was measured, the ways to the internet over IPv6 that should be there and that nobody answered, or could
+    be asked for: they are closed where the host's own uplink does not work, and that is why."""
+    mine = [
+        one.cell.key
+        for one in measured
+        if one.cell.target == INTERNET and one.cell.family == 6 and one.cell.verdict == "yes" and one.right is not True  # noqa: PLR2004  a family of IP
+    ]
+    state = uplink6(host.facts) if mine else None
+    if state is None or state.works:
+        return tuple(measured), {}
+    why = f"the host's own IPv6 uplink does not work: {state.seen}"
+    found = tuple(replace(one, verdict="no", text=why) if one.cell.key in mine else one for one in measured)
+    return found, dict.fromkeys(mine, Followed(why, "", state.todo))
 
 
 def _far(here: probe.End, target: str) -> Answer:

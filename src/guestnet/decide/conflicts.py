@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 
 from guestnet.compile import netxml
-from guestnet.decide import oldhook, passthrough, served
+from guestnet.decide import acceptra, oldhook, passthrough, served
 from guestnet.decide.facts import Facts, ForeignNetwork, Route
 from guestnet.decide.state import Change, Key, State
 from guestnet.decide.state import Network as LiveNetwork
@@ -30,6 +30,8 @@ def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ..
         # A network that runs would be stopped, and could not even be started again as it was.
         what = f"network {', '.join(starting)} can not be started: libvirt's own firewall chains are gone (flushed?)"
         found.append(Problem(what, "restart libvirtd, which makes them anew, then apply again"))
+    routers = [network.name for network in world.networks if network.v6 and network.mode != "isolated"]
+    found += acceptra.problems(facts, changes, [name for name in starting if name in routers])
     for network in world.networks:
         found += _names(network, world, facts, live)
         for subnet in _subnets(network):

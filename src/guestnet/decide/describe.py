@@ -14,6 +14,7 @@ from guestnet.decide.forwardtext import forward_lines
 from guestnet.decide.plan import Plan, cut_off
 from guestnet.decide.state import Bridge, Change, File, Network, Setting, Table, Unit
 from guestnet.spec import world
+from guestnet.words.addresses import is_private
 
 _FAMILY = {4: "IPv4", 6: "IPv6"}
 _HOST_ACCESS = {
@@ -55,9 +56,15 @@ def header(facts: Facts) -> str:
     """`host kvm1 · libvirt 9.0.0 · uplink up0: IPv4, IPv6 (router advertisement)`."""
     parts = [f"host {facts.hostname}", f"libvirt {facts.libvirt}"]
     for uplink in facts.uplinks:
-        families = ", ".join(_FAMILY[number] for number in uplink.families)
+        families = ", ".join(f"{_FAMILY[number]}{_private(facts, uplink.nic, number)}" for number in uplink.families)
         parts.append(f"uplink {uplink.nic}: {families}{' (router advertisement)' if uplink.kernel_ra else ''}")
     return " · ".join(parts) if facts.uplinks else " · ".join([*parts, "no uplink (no default route)"])
+
+
+def _private(facts: Facts, nic: str, family: int) -> str:
+    """Of a NIC that the internet cannot answer in a family but by somebody else's NAT."""
+    its = [one.ip for link, one in facts.addresses if link == nic and one.version == family]
+    return " private" if its and all(map(is_private, its)) else ""
 
 
 def step(change: Change) -> str:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from guestnet.compile.admit import LIBVIRT
-from guestnet.decide import admit, notices, oldhook
+from guestnet.decide import admit, notices, oldhook, prefixes, uplink6
 from guestnet.decide.describe import describe, step
-from guestnet.decide.facts import Facts
+from guestnet.decide.facts import Facts, Router6
 from guestnet.decide.plan import Plan
 from guestnet.decide.state import Change
+from guestnet.decide.uplink6 import Uplink6
+from guestnet.words.addresses import is_private
 
 Verdict = Literal["fine", "look", "wrong"]
 _ZONES = ("libvirt", "libvirt-routed", "trusted")  # of firewalld: those that let guests out, and to DHCP and DNS
@@ -32,7 +34,8 @@ class Check:
     mends: bool = False
 
 
-def checks(plan: Plan) -> tuple[Check, ...]:
+def checks(plan: Plan, uplink: Uplink6 | None = None) -> tuple[Check, ...]:
+    """uplink: whether the host's IPv6 uplink works, where it was asked."""
     found = [
         *_libvirt(plan),
         *_hooks(plan),
@@ -44,6 +47,8 @@ def checks(plan: Plan) -> tuple[Check, ...]:
         *_bridge_filter(plan),
         *_settings(plan),
         *_paths(plan.facts),
+        *_uplink6(plan, uplink),
+        *_own_macs(plan),
         *_drift(plan),
     ]
     return tuple(found)
@@ -198,6 +203,47 @@ def _paths(facts: Facts) -> Iterator[Check]:
         keys = "; ".join(f"sysctl net.ipv4.conf.{nic}.rp_filter=2" for nic in strict)
         seen = f"rp_filter is 1 (strict) on {', '.join(strict)}, and there are {len(several)} uplinks"
         yield Check("rp_filter", f"{seen}: forwards through the one without the best route get no packet", "look", keys)
+
+
+def _uplink6(plan: Plan, asked: Uplink6 | None) -> Iterator[Check]:
+    """The host's own IPv6, and what guests can have of it."""
+    facts = plan.facts
+    state = asked or uplink6.lacking(facts)
+    at = [prefixes.place(one) for one in uplink6.global_ones(facts) if not one.temporary]
+    by = [f"router {_router(router)}" for router in facts.routers6]
+    seen = "; ".join([*at, *by, *([state.seen] if state else [])])
+    if state is None or state.works:
+        yield Check("IPv6 uplink", seen)
+    else:
+        needed = any(network.v6 and network.mode != "isolated" for network in plan.world.networks)
+        dead = bool(facts.routers6) and needed
+        yield Check("IPv6 uplink", seen, "wrong" if dead else "look", state.todo)
+    for kind in prefixes.kinds(facts):
+        yield Check(f"IPv6 for guests: {kind.name}", kind.seen, "fine" if kind.can else "look", kind.todo)
+
+
+def _router(router: Router6) -> str:
+    if not router.advertised:
+        return f"{uplink6.text(router)} (static)"
+    left = "" if router.lifetime is None else f", for {prefixes.age(router.lifetime)} more"
+    return f"{uplink6.text(router)} (router advertisement{left})"
+
+
+def _own_macs(plan: Plan) -> Iterator[Check]:
+    """Guests with MACs of their own on a link where a provider may allow one only: the host is on the internet itself,
+    with no router of its own before it."""
+    facts = plan.facts
+    public = {link for link, one in facts.addresses if one.version == 4 and not is_private(one.ip)}  # noqa: PLR2004  a family of IP
+    uplinks = {uplink.nic for uplink in facts.uplinks} & public
+    for lan in plan.world.lans:
+        ports = {nic.name for nic in facts.nics if lan.bridge and nic.master == lan.bridge}
+        if uplinks & {lan.interface, lan.bridge, *ports}:
+            seen = f"network {lan.name} puts guests' own MACs on the uplink, which has a public address"
+            todo = (
+                "ask the provider first: many drop, or block a port for, MACs that they have not given out; modes nat "
+                "and routed, and the NDP proxy, show the host's only"
+            )
+            yield Check("guests' own MACs", seen, "look", todo)
 
 
 _TOLD = ("program", "hook", "setting")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from guestnet.decide.facts import Facts
 from guestnet.decide.reach import FAMILIES, predict
+from guestnet.decide.upstream import reached
 from guestnet.spec.world import Forward, Network, Subnet, World
 from guestnet.words.ports import WHOLE, PortRange
 
@@ -39,7 +40,7 @@ def flips(before: World, after: World, facts: Facts) -> tuple[Flip, ...]:
     and goes, flips nothing."""
     if before == after:
         return ()
-    return (*_cells(before, after, facts), *_egress(before, after), *_forwards(before, after))
+    return (*_cells(before, after, facts), *_egress(before, after), *_forwards(before, after, facts))
 
 
 def lines(found: Iterable[Flip]) -> list[str]:
@@ -136,12 +137,13 @@ class _Lets(NamedTuple):
 ANYBODY = "anybody"
 
 
-def _forwards(before: World, after: World) -> Iterator[Flip]:
-    """Each forward by itself: a second one to a guest flips no cell, and still lets somebody in."""
+def _forwards(before: World, after: World, facts: Facts) -> Iterator[Flip]:
+    """Each forward by itself: a second one to a guest flips no cell, and still lets somebody in. But nobody in a family
+    that the host has no uplink of."""
     olds, news = _doors(before), _doors(after)
     for door in sorted({*olds, *news}):
         old, new = olds.get(door), news.get(door)
-        if old != new:
+        if old != new and reached(facts, door.family):
             yield Flip("internet", str(door), door.family, _who(old, new), _who(new, old))
 
 

@@ -130,6 +130,8 @@ def _inwards(network: Network, forwards: list[str], facts: Facts, family: int) -
     side = _side(network, family)
     if network.mode == "isolated":
         return "no", "isolated: nothing enters the network"
+    if not upstream.reached(facts, family):
+        return "no", f"the host has no IPv{family} uplink, so nobody out there can ask it"
     if family in network.open and side is not None:
         return "yes", f"inbound open, for whoever has a route to {side.host.network}"
     if not forwards:

@@ -83,6 +83,13 @@ def own(network: Network, facts: Facts, family: int) -> list[IPv4Address | IPv6A
     return [one.ip for link, one in facts.addresses if link in nics and one.version == family]
 
 
+def reached(facts: Facts, family: int) -> bool:
+    """Whether anybody outside can ask the host in that family: not on a host that has none of it outside its own
+    networks. Of a host without any default route that is not known."""
+    there = any(family in uplink.families for uplink in facts.uplinks)
+    return there or not facts.uplinks or any(subnet.version == family for _, subnet in facts.subnets)
+
+
 def translates(network: Network, facts: Facts, family: int) -> bool:
     """Whether a router upstream has to translate what the host itself sends: then it can do so for a routed network."""
     its = own(network, facts, family)

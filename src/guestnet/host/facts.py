@@ -36,7 +36,7 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         neighbours=netlink.neighbours(bridges),
         uplinks=uplinks,
         learning=learning,
-        learned=netlink6.learned(),
+        learned=tuple(nic for nic, accepts in netlink6.autoconfigured().items() if accepts == "0"),
         routers6=netlink6.routers(),
         own6=netlink6.addresses(bridges),
         locked=frozenset(key for key in values if not sysctl.writable(key)),

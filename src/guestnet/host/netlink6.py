@@ -61,19 +61,19 @@ def routers() -> tuple[Router6, ...]:
     return tuple(sorted(found, key=lambda one: (one.nic, one.gateway)))
 
 
-def learned() -> tuple[str, ...]:
-    """The NICs whose accept_ra is 0 and that still have routes which the kernel made of router advertisements.
+def autoconfigured() -> dict[str, str]:
+    """The NICs with routes that the kernel itself made of router advertisements, and the accept_ra that each has.
 
-    libvirt refuses to start a network with IPv6 then, as for accept_ra 1 (9.0, virnetdevip.c,
-    virNetDevIPCheckIPv6Forwarding, which reads this file too), where `all` has 1, as it has by itself; and with
-    forwarding on the kernel drops such a default route at once (net/ipv6/route.c, rt6_purge_dflt_routers).
+    libvirt refuses to start a network with IPv6 when one has 1, or 0 where `all` has 1, as it has by itself (9.0,
+    virnetdevip.c, virNetDevIPCheckIPv6Forwarding, which reads this file too); and when forwarding goes on the kernel
+    drops such default routes at once, unless it is 2 (net/ipv6/route.c, rt6_purge_dflt_routers).
     """
     try:
         rows = [line.split() for line in _ROUTES.read_text().splitlines()]
     except FileNotFoundError:
-        return ()  # no IPv6 in this kernel
-    nics = {row[_NIC] for row in rows if int(row[_FLAGS], 16) & _RTF_ADDRCONF}
-    return tuple(sorted(nic for nic in nics if sysctl.read(f"net/ipv6/conf/{nic}/accept_ra") == "0"))
+        return {}  # no IPv6 in this kernel
+    nics = sorted({row[_NIC] for row in rows if int(row[_FLAGS], 16) & _RTF_ADDRCONF})
+    return {nic: sysctl.read(f"net/ipv6/conf/{nic}/accept_ra") or "" for nic in nics}
 
 
 def answers(nic: str, address: str, patience: float) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from guestnet.decide import acceptra
 from guestnet.decide.state import Admit, Bridge, Change, File, Folder, Link, Network, Proxy, Setting, Table, Thing, Unit
-from guestnet.host import bridge, chains, dnsmasq, files, firewall, proxies, sysctl, systemd
+from guestnet.host import bridge, chains, dnsmasq, files, firewall, netlink6, proxies, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import rules_lock
+from guestnet.words.problems import GuestnetError
 
 
 def put(libvirt: Libvirt, change: Change) -> None:
@@ -32,7 +34,7 @@ def put_locally(change: Change) -> None:
             files.make_folder(name) if isinstance(after, Folder) else files.remove_folder(name)
         case "setting" | "localnet":
             if isinstance(after, Setting) or kind == "localnet":
-                sysctl.write(name, after.value if isinstance(after, Setting) else "0")
+                _set(name, after.value if isinstance(after, Setting) else "0")
         case "table" | "admit":
             with rules_lock():
                 _put_rules(kind, name, before, after)
@@ -50,6 +52,19 @@ def put_locally(change: Change) -> None:
             files.write(name, after, keep_time=kind == "hook")
         case _:
             files.remove(name)
+
+
+def _set(key: str, value: str) -> None:
+    """Forwarding of IPv6 is not turned on where that would cost the host its own, whatever the plan has seen: the
+    kernel says no word about it."""
+    now = sysctl.read(key)
+    if now == value:
+        return  # also where it could not be written
+    if key == acceptra.FORWARDING6 and now == "0":
+        for nic, accepts in netlink6.autoconfigured().items():
+            if accepts != "2":
+                raise GuestnetError(*acceptra.flushed(nic, accepts))
+    sysctl.write(key, value)
 
 
 def _put_rules(kind: str, name: str, before: Thing | None, after: Thing | None) -> None:

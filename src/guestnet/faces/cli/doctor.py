@@ -24,6 +24,7 @@ def doctor(
 ) -> int:
     """Check this host for what keeps guests from their networks; exit code 1 when something is wrong."""
     from guestnet.act.survey import survey
+    from guestnet.act.uplink6 import uplink6
     from guestnet.decide.doctor import checks
     from guestnet.faces.cli.change import change
     from guestnet.faces.cli.online import host, wish
@@ -31,12 +32,14 @@ def doctor(
     options: Options = context.obj
     wanted = wish(options)
     with host(options, "doctor") as libvirt:
-        found = checks(survey(wanted, libvirt)[0])
+        plan = survey(wanted, libvirt)[0]
+        found = checks(plan, uplink6(plan.facts))
     if fix and any(check.mends for check in found):
         asked = dataclasses.replace(options, format=Format.table)
         change(asked, wanted, yes, verb="doctor --fix", question="Apply this?")
         with host(options, "doctor") as libvirt:
-            found = checks(survey(wanted, libvirt)[0])
+            plan = survey(wanted, libvirt)[0]
+            found = checks(plan, uplink6(plan.facts))
     if options.format is Format.json:
         typer.echo(json.dumps([dataclasses.asdict(check) for check in found], indent=2))
     else:

@@ -36,6 +36,7 @@ def reach(
     """Show who can reach whom, per family, and why; measured with --probe (exit code 1 when that differs)."""
     from guestnet.act.brokenhop import broken_hops
     from guestnet.act.measure import measure
+    from guestnet.act.uplink6 import unanswered
     from guestnet.decide.reach import predict
     from guestnet.faces.cli.measured import place
 
@@ -46,9 +47,9 @@ def reach(
     if not probe:
         return _predicted(options, cells, _modes(host.world))
     begun = time.monotonic()
-    found = measure(host, cells, _report, how)
+    found, dead = unanswered(host, measure(host, cells, _report, how))
     seconds = time.monotonic() - begun
-    followed = broken_hops(host, found, drift, _report, how)
+    followed = {**broken_hops(host, [one for one in found if one.cell.key not in dead], drift, _report, how), **dead}
     if options.format is Format.json:
         typer.echo(json.dumps({"cells": [_data(one.cell) | _heard(one, followed) for one in found]}, indent=2))
     else:
