@@ -226,9 +226,8 @@ def test_why_says_the_same(world: World, way: tuple[str, str, str]) -> None:
 def test_a_dead_uplink_is_told(world: World) -> None:
     """Last, as it goes: the router neither answers nor says that it is gone."""
     router: Namespace = world.lab.router if world.uplink == "nat44" else world.lab.inet
-    router.shell(
-        "nft add table bridge dead; nft 'add chain bridge dead c { type filter hook prerouting priority 0; policy drop; }'"
-    )
+    chain = "{ type filter hook prerouting priority 0; policy drop; }"
+    router.shell(f"nft 'add table bridge dead; add chain bridge dead all {chain}'")
     try:
         found = reach(world, "--probe")
         assert found["network", "internet", "ipv6"] == ("yes", "no", False)
