@@ -15,6 +15,7 @@ from guestnet.decide.state import (
     Folder,
     Key,
     Link,
+    Ndp,
     Network,
     Proxy,
     Setting,
@@ -28,11 +29,13 @@ from guestnet.decide.state import (
 )
 
 text = st.text(max_size=20)
+elements = st.lists(st.tuples(text, st.lists(text).map(tuple))).map(tuple)
 things: dict[type[Thing], st.SearchStrategy[Thing]] = {
     Folder: st.builds(Folder, st.sampled_from([0o700, 0o755])),
     File: st.builds(File, text, st.sampled_from([0o644, 0o755])),
     Setting: st.builds(Setting, text),
-    Table: st.builds(Table, text, st.lists(st.tuples(text, st.lists(text).map(tuple))).map(tuple)),
+    Table: st.builds(Table, text, elements, elements),
+    Ndp: st.builds(Ndp),
     Network: st.builds(Network, text, st.none() | text, st.booleans(), st.lists(text).map(tuple)),
     Admit: st.builds(Admit),
     Unit: st.builds(Unit, text, st.booleans(), st.booleans()),

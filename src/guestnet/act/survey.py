@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from importlib import resources
 
 from guestnet.compile import dhcp
-from guestnet.decide import served
+from guestnet.decide import outside, served
 from guestnet.decide.admit import remembered as admitting
 from guestnet.decide.desired import MEMORY, desired_state
 from guestnet.decide.facts import Facts
 from guestnet.decide.plan import Plan, make_plan
 from guestnet.decide.state import APPLIED, File, Key, State
-from guestnet.host import files, listeners
+from guestnet.host import files, listeners, solicit
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
 from guestnet.host.libvirt import Libvirt
@@ -58,7 +58,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     mine = {network.bridge for network in remembered.networks.values()}
     subnets = [subnet for _, subnet in facts.subnets] + [route.subnet for route in facts.routes]
     subnets += [subnet for network in facts.networks for subnet in network.subnets]
-    taken = Taken(tuple(subnets), (facts.links - mine) | foreign, facts.own)
+    taken = Taken(tuple(subnets), (facts.links - mine) | foreign, facts.own, outside.prefixes(facts))
     spec = wish.spec or Spec()
     world, remembered = resolve(spec, remembered, random=chance(), taken=taken, macs=_macs(spec, facts))
     remembered = admitting(remembered, facts, wish.admit)
@@ -72,6 +72,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
         desired = {**desired, Key("memory", APPLIED): File(applied(spec, world))}
     desired = normal_form(desired)
     live = observe(libvirt, desired)
+    facts = replace(facts, answered=solicit.who_answers(outside.new(world, desired, live)))
     return Seen(make_plan(world, facts, live, desired, _before(live, desired, remembered, world)), live, remembered)
 
 

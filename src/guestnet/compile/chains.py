@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from guestnet.compile import nft
+from guestnet.compile import nft, translation
+from guestnet.spec.world import Network
 
 # libvirt rejects new inbound connections in a base chain of its own, where an accept of ours does not count. So each
 # connection we translate carries this bit, and one rule of ours in the foreign chain admits it (see `admit_rule`).
@@ -61,7 +62,7 @@ _ASKED = re.compile(r"@(\w+)")  # the sets and maps in a rule's text
 _OURS = f"ct mark and {MARK:#x} == {MARK:#x} ct status dnat"
 
 
-def chains(filled: set[str]) -> list[list[str]]:
+def chains(filled: set[str], networks: Sequence[Network] = ()) -> list[list[str]]:
     """`filled`: the sets and maps that can have something in them. Chains without rules are not written."""
     asking = _asking(filled)
     families = [family for family in FAMILIES if any(name.endswith(str(family)) for name in filled & MAPS.keys())]
@@ -78,10 +79,10 @@ def chains(filled: set[str]) -> list[list[str]]:
         "output_guarded": "filter hook output priority -5",
     }
     rules = {
-        "prerouting": _translate("forwards", families),
-        "output": _translate("local", families),
+        "prerouting": [*translation.inwards(networks), *_translate("forwards", families)],
+        "output": [*translation.inwards(networks), *_translate("local", families)],
         **{name: some for family in families for name, some in _family(family, filled).items()},
-        "postrouting": asking(_postrouting(filled)) if families else [],
+        "postrouting": [*(asking(_postrouting(filled)) if families else []), *translation.outwards(networks)],
         "forward": _forward(families, asking),
         "known": _known(families) if families else [],
         # What route_localnet lets in, which is on where a forward serves 127.0.0.1: only the host itself has such

@@ -2,6 +2,8 @@
 
 guestnet 1
 nic lab 52:54:00:12:34:56 192.168.122.10 fd00::10      (a `-` for what is not known or not there)
+ndp up0 2001:db8:1::f:10                               (the host answers for that address there; or
+translated up0 ::10                                     only the half that is its own: see compile.translation)
 any4 tcp . 4023 : 192.168.122.10 . 22                  (a map of the table, and its element)
 end
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from guestnet.compile import nft, ruleset
+from guestnet.compile import ndp, nft, ruleset
 from guestnet.compile.dhcp import file_name
 from guestnet.spec.world import Guest
 
@@ -31,9 +33,16 @@ def guest_file(guest: Guest) -> str:
         # Without a MAC in the file the hook takes it from the guest's XML at each start: the guest may be defined anew.
         mac = nic.mac if nic.mac and nic.written else "-"
         lines.append(f"nic {file_name(nic.network)} {mac} {nic.ipv4 or '-'} {nic.ipv6 or '-'}")
+    lines += ndp.guest_lines(guest)
     for name, items in ruleset.elements(guest.forwards).items():
         lines += [f"{name} {item}" for item in items]
     return "\n".join([*lines, END]) + "\n"
+
+
+def outside(text: str) -> list[str]:
+    """Of a guest's file, the addresses that the host answers for, as `2001:db8:1::f:10 on up0`."""
+    words = [line.split(" ") for line in text.splitlines()]
+    return [f"{line[2]} on {line[1]}" for line in words if line[0] in ("ndp", "translated") and len(line) == 3]  # noqa: PLR2004  its words
 
 
 def elements(text: str) -> nft.Elements:

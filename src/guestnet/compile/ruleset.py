@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from guestnet.compile import chains, nft
+from guestnet.compile import chains, nft, translation
 from guestnet.compile.chains import FAMILIES, MARK, Kind
 from guestnet.spec.world import Address, Forward, Network, Subnet, World
 from guestnet.words.addresses import network_text
@@ -46,7 +46,8 @@ def table(world: World) -> str:
     named = (
         nft.named_set(name, _SETS[name].type, items, interval=_SETS[name].interval) for name, items in sets.items()
     )
-    for part in (*named, *maps, *flows, *chains.chains(filled)):
+    prefixes = translation.named(world.networks)
+    for part in (*named, *prefixes, *maps, *flows, *chains.chains(filled, world.networks)):
         lines += [*part, ""]
     return nft.replace_table(lines[:-1])
 

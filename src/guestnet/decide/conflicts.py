@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 
 from guestnet.compile import netxml
-from guestnet.decide import acceptra, oldhook, passthrough, served
+from guestnet.decide import acceptra, oldhook, outside, passthrough, served
 from guestnet.decide.facts import Facts, ForeignNetwork, Route
 from guestnet.decide.state import Change, Key, State
 from guestnet.decide.state import Network as LiveNetwork
@@ -41,6 +41,7 @@ def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ..
             found += _starting(network, subnet, facts)
     for lan in world.lans:
         found += _lan(lan, world, facts)
+    found += outside.problems(world, facts, live)
     found += _session(world, facts)
     found += oldhook.problems(world, facts)
     found += served.problems(world, facts, live)
@@ -159,7 +160,8 @@ def beside(world: World, facts: Facts) -> Iterator[str]:
             new = all(address.network != subnet for link, address in facts.addresses if link == network.bridge)
             for route in facts.routes:
                 # What is unreachable anyway loses nothing
-                if new and route.kind == "unicast" and _holds(route, subnet) and not route.first:
+                here = _answered_on(network, route.link, subnet.version) and not route.gateway
+                if new and route.kind == "unicast" and _holds(route, subnet) and not route.first and not here:
                     yield (
                         f"{subnet} of network {network.name} lies in the {route}: that works, but what has these "
                         "addresses over there can no longer be reached from this host"
@@ -208,11 +210,17 @@ def _moved(network: Network, subnet: Subnet, world: World, facts: Facts) -> Iter
 
 def _connected(network: Network, subnet: Subnet, facts: Facts) -> Iterator[Problem]:
     for link, other in facts.subnets:
-        inside = network.proxy_arp and link == network.uplink and subnet.prefixlen > other.prefixlen
+        inside = subnet.prefixlen > other.prefixlen and _answered_on(network, link, subnet.version)
         if inside or link == network.bridge or subnet.version != other.version:
-            continue  # a part of the uplink's own subnet is what proxy ARP is for
+            continue  # a part of the uplink's own subnet is what proxy ARP is for, and the NDP proxy
         if subnet.overlaps(other):
             yield Problem(f"{subnet} of network {network.name} overlaps {other} on {link}", _SUBNET)
+
+
+def _answered_on(network: Network, link: str, family: int) -> bool:
+    """Whether the host answers for the network's guests there."""
+    shared = network.v6.outside if network.v6 and family == 6 else None  # noqa: PLR2004  a family of IP
+    return (network.proxy_arp and link == network.uplink) or (shared is not None and link == shared.nic)
 
 
 def _routes(network: Network, subnet: Subnet, facts: Facts) -> Iterator[Problem]:

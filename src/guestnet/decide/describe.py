@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
-from guestnet.compile import dhcp, hookdata, netxml
+from guestnet.compile import dhcp, hookdata, netxml, translation
 from guestnet.decide import admit
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
@@ -84,6 +84,7 @@ def step(change: Change) -> str:
         "table": f"firewall table inet guestnet {verb}",
         "admit": f"{admit.title(change)} {verb}",
         "bridge": f"{_bridge(change)} {verb}",
+        "ndp": f"{_ndp(name)} {verb}",
         "localnet": f"{_dotted(name)} = {1 if change.after else 0}",
         "proxy": f"{name} {verb}",
         "unit": f"{name} {'removed' if change.after is None else 'enabled and started'}",
@@ -129,6 +130,8 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         return [(f"~ {_dotted(name)} {was} -> {value}{why if value == '2' else ''}", "")]
     if kind == "table" and isinstance(change.before, Table) and isinstance(change.after, Table):
         lines = [("~ firewall table inet guestnet", "live")] if change.before.listing != change.after.listing else []
+        if not lines and change.before.prefixes != change.after.prefixes:
+            lines = [(f"~ prefix NAT: {_prefixes(change.before)} -> {_prefixes(change.after)}", "live")]
         gone, come = _elements(change.before.elements), _elements(change.after.elements)
         if not alone:
             return lines  # the guests' own lines say what changes
@@ -138,6 +141,7 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         "table": "firewall table inet guestnet",
         "admit": f"{admit.title(change)}{admit.reason(change)}",
         "bridge": _bridge(change),
+        "ndp": f"{_ndp(name)}: the host answers there for a guest's address",
         "hook": f"hook {name}",
         "program": f"the hooks' program, {name}",
         "unit": f"{name}, {_unit(change)}",
@@ -146,6 +150,17 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         "proxy": f"{name}.socket, which serves [::1]:{name.rsplit('-', 1)[-1]}",
     }
     return [(f"{sign} {words.get(kind, name)}", "")]
+
+
+def _prefixes(table: Table) -> str:
+    """`fd00:1::/64 as 2001:db8:1::/64 for ::10, ::11`."""
+    found = dict(table.prefixes)
+    pairs = [item.replace(" : ", " as ") for item in found.get(translation.OUTWARDS, ())]
+    return f"{', '.join(pairs) or 'nothing'} for {', '.join(found.get(translation.PARTS, ())) or 'nobody'}"
+
+
+def _ndp(name: str) -> str:
+    return f"NDP proxy {name.replace(' dev ', ' on ')}"
 
 
 def _unit(change: Change) -> str:
@@ -201,10 +216,19 @@ def _addresses(network: world.Network) -> list[str]:
     if network.v6:
         pool = f"DHCPv6 {_short(network.v6)} and RA" if network.v6.pool else "RA, no DHCPv6"
         nat = {"nat": f", {'NAT66' if network.nat6 else 'no NAT66'}", "routed": ", no NAT"}.get(network.mode, "")
-        lines.append(f"{network.v6.host}, {pool}{nat}")
+        nat = "" if network.translated else nat
+        lines.append(f"{network.v6.host}, {pool}{nat}{_shared(network.v6.outside)}")
     if network.mode == "isolated":
         lines.append(f"guests reach each other, {_HOST_ACCESS[network.host_access]}")
     return lines
+
+
+def _shared(outside: world.Outside | None) -> str:
+    if outside is None:
+        return ""
+    if outside.translated:
+        return f", prefix NAT onto {outside.prefix} of {outside.nic}"
+    return f", a part of {outside.prefix} on {outside.nic} (NDP proxy)"
 
 
 def _over(lan: world.Lan) -> str:
@@ -255,9 +279,19 @@ def _short(side: world.Side4 | world.Side6) -> str:
 def _forward_changes(change: Change) -> list[str]:
     before, after = (_file_elements(side) for side in (change.before, change.after))
     gone, come = forward_lines(before - after), forward_lines(after - before)
+    lines = _outside_changes(change)
     if gone == come:
-        return [f"~ forward {line}, to its new address" for line in come]
-    return [f"- forward {line}" for line in gone] + [f"+ forward {line}" for line in come]
+        return lines + [f"~ forward {line}, to its new address" for line in come]
+    return lines + [f"- forward {line}" for line in gone] + [f"+ forward {line}" for line in come]
+
+
+def _outside_changes(change: Change) -> list[str]:
+    """Addresses that it is known by outside."""
+    before, after = (
+        hookdata.outside(one.text) if isinstance(one, File) else [] for one in (change.before, change.after)
+    )
+    gone = [f"- known outside as {line} (NDP proxy)" for line in before if line not in after]
+    return gone + [f"+ known outside as {line} (NDP proxy)" for line in after if line not in before]
 
 
 def _file_elements(side: object) -> set[tuple[str, str]]:

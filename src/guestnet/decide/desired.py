@@ -6,10 +6,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
-from guestnet.compile import bridge, dhcp, hookdata, hookfront, loopback, netxml, ruleset, sysctl, unit
+from guestnet.compile import (
+    bridge,
+    dhcp,
+    hookdata,
+    hookfront,
+    loopback,
+    ndp,
+    netxml,
+    ruleset,
+    sysctl,
+    translation,
+    unit,
+)
 from guestnet.decide import admit
 from guestnet.decide.facts import Facts
-from guestnet.decide.state import Bridge, File, Folder, Key, Network, Proxy, Setting, State, Table, Thing, Unit
+from guestnet.decide.state import Bridge, File, Folder, Key, Ndp, Network, Proxy, Setting, State, Table, Thing, Unit
 from guestnet.spec.memory import Memory, to_text
 from guestnet.spec.world import Forward, Guest, World
 
@@ -39,12 +51,21 @@ def settings(world: World, facts: Facts, memory: Memory) -> dict[str, str]:
         wanted["net/ipv4/ip_forward"] = "1"
     if v6:
         wanted["net/ipv6/conf/all/forwarding"] = "1"
+    # On `all` too: by that the kernel looks for proxied addresses in what it forwards (ip6_forward), and so answers the
+    # unicast solicitations by which a router makes sure of a neighbour that it knows already. Without it those go to
+    # the guest, which ignores them (hop limit), and the router forgets it: 15 s and more without answers each time.
+    nics = {side.outside.nic for network in routers if (side := network.v6) and side.outside and side.outside.nic}
+    wanted |= dict.fromkeys((proxy_ndp(nic) for nic in (*sorted(nics), *(["all"] if nics else []))), "1")
     # The upstream router asks for guests' addresses as if they were on its own link, and the host answers.
     return wanted | {proxy_arp(network.uplink): "1" for network in routers if network.proxy_arp and network.uplink}
 
 
 def proxy_arp(nic: str) -> str:
     return f"net/ipv4/conf/{nic}/proxy_arp"
+
+
+def proxy_ndp(nic: str) -> str:
+    return f"net/ipv6/conf/{nic}/proxy_ndp"
 
 
 def accept_ra(nic: str) -> str:
@@ -67,7 +88,10 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str, let_in:
         table = ruleset.table(world)
         state |= _files(world, wanted, table)
         state[Key("hookdata", hookdata.LET_IN)] = File(let_in)
-        state[Key("table", "guestnet")] = Table(table, running_elements(world.guests, facts))
+        running = _running(world.guests, facts)
+        prefixes = translation.elements(world.networks, running)
+        state[Key("table", "guestnet")] = Table(table, running_elements(world.guests, facts), tuple(prefixes.items()))
+        state |= {Key("ndp", entry): Ndp() for guest in running for entry in ndp.entries(guest)}
         state |= admit.admits(world, facts, memory)
         state[Key("hookdata", ADMIT_FILE)] = File(admit.hook_file(world, memory))
     state |= _loopback(world, facts)
@@ -129,6 +153,9 @@ def _files(world: World, wanted: Mapping[str, str], table: str) -> dict[Key, Thi
     if wanted:
         state[Key("sysctl.d", sysctl.FILE)] = File(sysctl.conf(wanted))
     state[Key("hookdata", hookdata.TABLE_FILE)] = File(table)
+    shared = ndp.hook_file(world.networks)
+    if shared:
+        state[Key("hookdata", ndp.FILE)] = File(shared)
     for network in world.networks:
         state[Key("folder", dhcp.hosts_folder(network.name))] = Folder()
     for guest in world.guests:
@@ -141,13 +168,16 @@ def _files(world: World, wanted: Mapping[str, str], table: str) -> dict[Key, Thi
     return state
 
 
+def _running(guests: tuple[Guest, ...], facts: Facts) -> tuple[Guest, ...]:
+    running = {domain.name for domain in facts.domains if domain.running}
+    return tuple(guest for guest in guests if guest.name in running)
+
+
 def running_elements(guests: tuple[Guest, ...], facts: Facts) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The forwards in force: those of guests that run, to the address that each has now."""
-    running = {domain.name for domain in facts.domains if domain.running}
     merged = ruleset.merge(
         ruleset.elements(replace(forward, target=address_now(guest, forward, facts)) for forward in guest.forwards)
-        for guest in guests
-        if guest.name in running
+        for guest in _running(guests, facts)
     )
     return tuple(merged.items())
 

@@ -200,6 +200,15 @@ class Others:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """An address that somebody on a NIC's link answers for."""
+
+    nic: str
+    address: IPv6Address
+    mac: str
+
+
+@dataclass(frozen=True)
 class Facts:
     hostname: str
     libvirt: str  # version, such as 9.0.0
@@ -219,6 +228,9 @@ class Facts:
     routes: tuple[Route, ...] = ()
     # (link, address) of every link, ours too, in the kernel's order; without loopback and link-local ones
     addresses: tuple[tuple[str, IPv4Interface | IPv6Interface], ...] = ()
+    gateways6: tuple[IPv6Address, ...] = ()  # of default routes
+    fading: frozenset[IPv6Address] = frozenset()  # of these, those that nobody is to begin with: deprecated, duplicate
+    answered: tuple[Answered, ...] = ()  # of what a guest is to have outside, where that was asked
     own: frozenset[str] = frozenset()  # networks of ours that libvirt has
     settings: dict[str, str] = field(default_factory=dict)  # sysctl key with slashes -> value now
     chains: tuple[Chain, ...] = ()  # base chains of nftables, iptables' own too

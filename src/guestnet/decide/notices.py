@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from guestnet.decide import lan, oldhook, passthrough, served, upstream
+from guestnet.decide import lan, oldhook, outside, passthrough, served, upstream
 from guestnet.decide.conflicts import beside
 from guestnet.decide.desired import address_now, own_address
 from guestnet.decide.facts import Domain, DomainNic, Facts
@@ -23,6 +23,7 @@ def notices(world: World, facts: Facts) -> tuple[str, ...]:
     found += lan.notes(world, facts)
     found += passthrough.notes(world, facts)
     found += upstream.notes(world, facts)
+    found += outside.notes(world, facts)
     found += _loopback(world, facts)
     found += oldhook.notes(world, facts)
     found += _firewalld(world, facts)

@@ -94,6 +94,9 @@ def _address(world: World, facts: Facts, running: AbstractSet[str], name: str) -
         raise _unknown(world, facts, name) from None
     if any(address == own.ip for _, own in facts.addresses):
         return Place(name, "host", address=str(address))
+    # One that a guest has outside only stands for the one that it has itself.
+    nics = [nic for guest in world.guests for nic in guest.nics if nic.outside and nic.outside.translated]
+    address = next((nic.ipv6 for nic in nics if nic.global6 == address and nic.ipv6), address)
     for network in world.networks:
         for side in network.sides:
             if address.version == side.host.version and address in side.host.network:

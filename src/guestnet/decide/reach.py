@@ -13,7 +13,7 @@ from guestnet.compile import ruleset
 from guestnet.decide import lan, upstream
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
-from guestnet.spec.world import Lan, Network, Side4, Side6, World
+from guestnet.spec.world import Lan, Network, Outside, Side4, Side6, World
 from guestnet.words.addresses import is_private
 
 Verdict = Literal["yes", "no", "forwards", "services", "lan"]
@@ -110,6 +110,9 @@ def _outwards(network: Network, facts: Facts, family: int) -> _Said:
     but = upstream.but_not(network, family)
     if network.mode == "nat" and (family == 4 or network.nat6):  # noqa: PLR2004  a family of IP
         return "yes", f"NAT{'44' if family == 4 else '66'} by libvirt, as the host's own address{but}"  # noqa: PLR2004  a family of IP
+    shared = network.v6.outside if network.v6 and family == 6 else None  # noqa: PLR2004  a family of IP
+    if shared:
+        return "yes", f"{_own_outside(shared)}{but}"
     verdict, reason = _untranslated(network, facts, family)
     return verdict, f"{reason}{but if verdict == 'yes' else ''}"
 
@@ -126,6 +129,12 @@ def _untranslated(network: Network, facts: Facts, family: int) -> _Said:
     return "yes", "the router upstream needs a route to it, and NATs it"
 
 
+def _own_outside(shared: Outside) -> str:
+    if shared.translated:
+        return f"prefix NAT: guests of the file as themselves in {shared.prefix}, others as the host's own address"
+    return f"no NAT: the host answers for guests of the file on {shared.nic} (NDP proxy)"
+
+
 def _inwards(network: Network, forwards: list[str], facts: Facts, family: int) -> _Said:
     side = _side(network, family)
     if network.mode == "isolated":
@@ -133,6 +142,9 @@ def _inwards(network: Network, forwards: list[str], facts: Facts, family: int) -
     if not upstream.reached(facts, family):
         return "no", f"the host has no IPv{family} uplink, so nobody out there can ask it"
     if family in network.open and side is not None:
+        shared = side.outside if isinstance(side, Side6) else None
+        if shared:
+            return "yes", f"inbound open, at the addresses in {shared.prefix} that the host answers for on {shared.nic}"
         return "yes", f"inbound open, for whoever has a route to {side.host.network}"
     if not forwards:
         return "no", _closed(network, family)

@@ -42,10 +42,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Table:
-    """Our firewall table: `listing` as nft prints it without elements of our maps, `elements` the forwards in force."""
+    """Our firewall table: `listing` as nft prints it without elements of our maps, `elements` the forwards in force,
+    `prefixes` what is in the maps and the set of prefix NAT."""
 
     listing: str
     elements: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    prefixes: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,11 @@ class Bridge:
 
 
 @dataclass(frozen=True)
+class Ndp:
+    """An address that the kernel answers for on a NIC, as a proxy, by `ADDRESS dev NIC`."""
+
+
+@dataclass(frozen=True)
 class Proxy:
     """The two systemd units that serve a port of [::1], by name. `active`: the socket is open, now and at boot."""
 
@@ -104,7 +111,7 @@ class Proxy:
     active: bool = True
 
 
-Thing = Folder | File | Setting | Table | Network | Admit | Unit | Link | Bridge | Proxy
+Thing = Folder | File | Setting | Table | Network | Admit | Unit | Link | Bridge | Proxy | Ndp
 State = Mapping[Key, Thing]
 
 # The order in which things come to be; they go in the reverse order. A kind's reason stands beside it.
@@ -120,6 +127,7 @@ KINDS: dict[str, type[Thing]] = {
     "table": Table,  # before the networks: no guest runs without isolation
     "bridge": Bridge,  # before the network whose guests are plugged into it
     "network": Network,
+    "ndp": Ndp,  # after the network: who is answered for is there
     "localnet": Setting,  # after the network, whose bridge it is a sysctl of
     "admit": Admit,  # after the networks: libvirt makes the chains when the first one starts
     "proxy": Proxy,

@@ -77,6 +77,8 @@ def _addresses(guest: Guest, nic: Nic, facts: Facts) -> tuple[str, str]:
     for address in (nic.ipv4, nic.ipv6):
         old = now.get(address, address) if address else None
         shown.append("-" if address is None else str(address) if old == address else f"{address} (it has {old})")
+    if nic.outside and nic.outside.translated and nic.global6:
+        shown[1] += f" ({nic.global6} outside)"
     return shown[0], shown[1]
 
 

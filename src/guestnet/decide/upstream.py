@@ -96,15 +96,23 @@ def translates(network: Network, facts: Facts, family: int) -> bool:
     return network.mode == "routed" and bool(its) and all(map(is_private, its))
 
 
+def _needs_route(network: Network, family: int) -> bool:
+    """Whether the answers to its guests come only by a route that the router out there has."""
+    if family == 4:  # noqa: PLR2004  a family of IP
+        return network.mode == "routed" and not network.proxy_arp
+    if network.v6 is None or network.v6.outside is not None:
+        return False
+    untranslated = network.mode == "nat" and not network.nat6 and not is_private(network.v6.host.ip)
+    return network.mode == "routed" or untranslated
+
+
 def notes(world: World, facts: Facts) -> Iterator[str]:
     """The routes that the router out there needs, ready to paste."""
     for network in world.networks:
-        if network.mode != "routed":
-            continue
         for side in network.sides:
             version = side.host.version
             via = next(iter(own(network, facts, version)), None)
-            if via is not None and not (network.proxy_arp and version == 4):  # noqa: PLR2004  a family of IP
+            if via is not None and _needs_route(network, version):
                 ip = "ip -6" if version == 6 else "ip"  # noqa: PLR2004  a family of IP
                 yield (
                     f"network {network.name}: the router upstream needs a route to it: "

@@ -19,6 +19,7 @@ never calls libvirt, which would wait for the hook for ever. All it needs was pr
 
     /var/lib/guestnet/compiled/table.nft       the firewall table, with no forward in it
     /var/lib/guestnet/compiled/admit           rules of ours on top of chains of others (guestnet.compile.admit)
+    /var/lib/guestnet/compiled/outside         networks that share an uplink's IPv6 prefix (guestnet.compile.ndp)
     /var/lib/guestnet/compiled/guests/NAME     a guest's NICs and forwards (format: guestnet.compile.hookdata)
 
 Who runs is read from /run/libvirt/qemu/NAME.xml, which is there while a guest runs.
@@ -66,10 +67,17 @@ NOT_ASCII = 128
 LABEL_BYTES = 63  # of a DNS name (RFC 1035)
 
 LET_IN = f"{COMPILED}/let_in.py"
+OUTSIDE = f"{COMPILED}/outside"
+PARTS, INWARDS, OUTWARDS = "parts6", "inward6", "outward6"  # of the table, for prefix NAT
+NDP = ["protocol", "71"]  # how entries of ours are told from others'
+ADDRESSES = "/proc/net/if_inet6"
+FADING = 0x08 | 0x20  # linux/if_addr.h: IFA_F_DADFAILED, IFA_F_DEPRECATED
+HALF = 16  # hex digits of an address's prefix
 
 children: set[int] = set()
 limits: list[int] = []  # seconds that this run has; the last one counts
 unknown: set[str] = set()  # first words of prepared lines that mean nothing here
+uplinks: dict[str, tuple[str, str]] = {}  # see `shared`
 late: list[str] = []  # what was prepared for a guest with UDP forwards that has started
 
 
@@ -136,7 +144,8 @@ def came(name: str, operation: str) -> None:
     if operation == "reconnect":
         ensure({name: True})
     found = elements(name)
-    text = add(found)
+    text = (translation() if PARTS in found else "") + add(found)
+    answer(name, True)
     if text and not nft(text):
         log(f"{name}: its forwards did not fit the table; all are put in anew")
         rebuild({name: True})
@@ -149,6 +158,7 @@ def came(name: str, operation: str) -> None:
 def went(name: str) -> None:
     """The guest is off: its forwards go. Adding them first makes deleting safe when some are not there."""
     found = elements(name)
+    answer(name, False)
     if found and not nft(add(found) + add(found, "delete")):
         log(f"{name}: its forwards could not be taken out one by one; all are put in anew")
         rebuild({name: False})
@@ -272,6 +282,9 @@ def rebuild(sure: dict[str, bool]) -> list[str]:
         except (HookError, OSError, ValueError) as trouble:  # one guest's trouble is not the others'
             log(trouble)
             passed_over.append(name)
+    if os.path.exists(OUTSIDE):
+        text += translation()
+        answer_for(running - set(passed_over))
     if nft(text + "".join(parts.values())):
         return passed_over
     # So is what nft does not take: isolation first, then each guest by itself.
@@ -282,6 +295,81 @@ def rebuild(sure: dict[str, bool]) -> list[str]:
             log(f"{name}: nft does not take its forwards; run guestnet apply")
             passed_over.append(name)
     return passed_over
+
+
+def translation() -> str:
+    """What makes prefix NAT follow the uplink's prefix."""
+    pairs = [(prefix, ula) for prefix, ula in shared().values() if ula != "-"]
+    lines = [f"flush map {TABLE} {name}\n" for name in (INWARDS, OUTWARDS) if pairs]
+    for prefix, ula in pairs:
+        lines.append(f"add element {TABLE} {INWARDS} {{ {prefix} : {ula} }}\n")
+        lines.append(f"add element {TABLE} {OUTWARDS} {{ {ula} : {prefix} }}\n")
+    return "".join(lines)
+
+
+def shared() -> dict[str, tuple[str, str]]:
+    """The uplinks whose prefix guests share: NIC -> the prefix there now, and the ULA that is translated, or `-`."""
+    if not uplinks and os.path.exists(OUTSIDE):  # most hosts have no such network
+        with open(OUTSIDE) as source:
+            written = [line.split() for line in source]
+        for nic, prefix, ula in written:
+            if ula != "-" or nic not in uplinks:
+                uplinks[nic] = (now(nic, prefix), ula)
+    return uplinks
+
+
+def now(nic: str, prefix: str) -> str:
+    """The prefix if the NIC still has it, else the one that it has instead (the choice of guestnet.decide.outside)."""
+    from _socket import AF_INET6, inet_ntop, inet_pton
+
+    there = set()
+    with open(ADDRESSES) as source:
+        for address, _, length, _, flags, name in map(str.split, source):
+            private = address[:2] in ("fc", "fd", "fe")
+            if name == nic and length == "40" and not private and not int(flags, 16) & FADING:
+                there.add(address[:HALF])
+    if not there or inet_pton(AF_INET6, prefix.partition("/")[0]).hex()[:HALF] in there:
+        return prefix
+    first = inet_ntop(AF_INET6, bytes.fromhex(min(there)) + bytes(8))
+    log(f"{nic} has the prefix {first}/64 now, and not {prefix} as at the last apply")
+    return f"{first}/64"
+
+
+def answered(name: str) -> list[str]:
+    """The addresses that the host answers for while the guest runs, each as `ADDRESS dev NIC`."""
+    found = []
+    for line in lines(name):
+        kind, nic, address = [*line.split(" "), "", ""][:3]
+        if kind == "translated" and nic in shared():
+            from _socket import AF_INET6, inet_ntop, inet_pton
+
+            prefix = inet_pton(AF_INET6, shared()[nic][0].partition("/")[0])
+            address = inet_ntop(AF_INET6, prefix[:8] + inet_pton(AF_INET6, address)[8:])
+        if kind in ("ndp", "translated"):
+            found.append(f"{address} dev {nic}")
+    return found
+
+
+def answer(name: str, there: bool) -> None:
+    """The host answers for the guest on the uplink, or no more."""
+    entries = answered(name)
+    batch(entries, [] if there else entries)
+
+
+def answer_for(running: set[str]) -> None:
+    """For all guests that run, and for no others of ours."""
+    wanted = {entry for name in running for entry in answered(name)}
+    listed = [line.split() for line in hear(ask(["ip", "-6", "neigh", "show", "proxy"])).split("\n")]
+    ours = {" ".join(words[:3]) for words in listed if words[-2:] == ["proto", NDP[1]]}
+    batch(sorted(wanted - ours), sorted(ours - wanted))
+
+
+def batch(come: list[str], go: list[str]) -> None:
+    """ip ends at an entry that is not there to delete, whatever -force says (6.1): adding first makes deleting safe."""
+    text = "".join(f"neigh replace proxy {entry} {' '.join(NDP)}\n" for entry in (*come, *go))
+    text += "".join(f"neigh del proxy {entry}\n" for entry in go)
+    if text and not feed(["ip", "-force", "-6", "-batch", "-"], text, quiet=False):
+        log("not all addresses could be answered for on the uplink; run guestnet plan")
 
 
 def ask_forward() -> dict[str, tuple[int, int]]:
@@ -571,7 +659,9 @@ def elements(name: str) -> dict[str, list[str]]:
         key, _, item = line.partition(" ")
         if key in MAPS:
             found.setdefault(key, []).append(item)
-        elif key != "nic":
+        elif key == "translated":
+            found.setdefault(PARTS, []).append(item.partition(" ")[2])
+        elif key not in ("nic", "ndp"):
             new.add(key)
     if new - unknown:
         log(f"{name}: {', '.join(sorted(new - unknown))}: prepared by another version, passed over; run guestnet apply")

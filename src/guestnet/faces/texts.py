@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestnet.compile import dhcp, netxml, nft, ruleset
+from guestnet.compile import dhcp, netxml, nft, ruleset, translation
 from guestnet.spec.world import World
 
 
@@ -15,8 +15,12 @@ def xml_text(world: World) -> str:
 def nft_text(world: World) -> str:
     """The table, then each guest's forwards, which are in force while it runs."""
     parts = [ruleset.table(world)] if world.networks else []
+    prefixes = translation.elements(world.networks, ())
+    parts += [f"# whichever prefix the uplink has\n{nft.add_elements(prefixes)}"] if prefixes else []
     for guest in world.guests:
-        text = nft.add_elements(ruleset.elements(guest.forwards))
+        its = translation.elements(world.networks, (guest,)).get(translation.PARTS)
+        text = nft.add_elements({translation.PARTS: its} if its else {})
+        text += nft.add_elements(ruleset.elements(guest.forwards))
         if text:
             parts.append(f"# while {guest.name} runs\n{text}")
     return "".join(parts)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from guestnet.compile import netxml
-from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp
+from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp, proxy_ndp
 from guestnet.decide.facts import Facts
 from guestnet.host import chains, firewall, listeners, netlink, netlink6, others, pci, session, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
@@ -26,6 +27,7 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
     learning = netlink.learning()
     nics = netlink.nics()
     keys = [*FORWARDING, *(accept_ra(nic) for nic in learning), *(proxy_arp(nic.name) for nic in nics), *memory.sysctls]
+    keys += [proxy_ndp(name) for name in ("all", *(nic.name for nic in nics))]
     found = chains.read()
     values = {key: sysctl.read(key) for key in keys}
     return Facts(
@@ -52,6 +54,8 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
             if (route.link, route.subnet) not in connected and (route.link not in bridges or route.gateway)
         ),
         addresses=addresses,
+        gateways6=tuple(map(IPv6Address, netlink.gateways().get(6, ()))),
+        fading=netlink.fading(),
         own=frozenset(ours),
         settings={key: value for key, value in values.items() if value is not None},
         chains=found,

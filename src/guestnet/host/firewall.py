@@ -10,10 +10,11 @@ from ipaddress import IPv6Address
 from itertools import chain
 from typing import Any
 
-from guestnet.compile import admit, nft, ruleset
+from guestnet.compile import admit, nft, ruleset, translation
 from guestnet.decide import stale
 from guestnet.decide.state import Admit, Table
 from guestnet.host import conntrack, netlink, sysctl
+from guestnet.host import elements as held
 from guestnet.host.run import ProgramError, run, succeeds
 from guestnet.words.problems import GuestnetError
 
@@ -62,6 +63,22 @@ def elements() -> Elements:
     return tuple(sorted(found.items()))
 
 
+def prefixes(listing: str) -> Elements:
+    """What is in the maps and the set of prefix NAT, where the listed table has them."""
+    if not translation.is_in(listing):
+        return ()
+    data = json.loads(run("nft", "-j", "list", "maps", "inet"))
+    found = {translation.PARTS: tuple(sorted(str(IPv6Address(key)) for key, _ in held.stream(translation.PARTS)))}
+    for entry in data["nftables"]:
+        item = entry.get("map")
+        if item and item["table"] == "guestnet" and item["name"] in (translation.INWARDS, translation.OUTWARDS):
+            found[item["name"]] = tuple(
+                sorted(f"{_spell(key)} : {_spell(value)}" for key, value in item.get("elem", ()))
+            )
+    order = (translation.INWARDS, translation.OUTWARDS, translation.PARTS)
+    return tuple((name, found[name]) for name in order if found.get(name))
+
+
 def put_table(before: Table | None, after: Table | None) -> None:
     """Makes the table what `after` says, in one transaction; then no tracked connection goes by what went."""
     there = dict(before.elements if before is not None else elements())
@@ -83,7 +100,10 @@ def _put(before: Table | None, after: Table | None) -> None:
             run("nft", "delete", "table", "inet", "guestnet")
         return
     text = nft.add_elements(dict(after.elements))
+    prefixes = nft.add_elements(dict(after.prefixes))
     if before is not None and before.listing == after.listing:
+        if before.prefixes != after.prefixes:
+            run("nft", "-f", "-", given=translation.flush() + prefixes)
         gone, new = stale.changed(dict(before.elements), dict(after.elements))
         few = sum(map(len, gone.values())) <= _FEW
         # What stays keeps its counts. What a hook has changed meanwhile can be in the way.
@@ -91,7 +111,7 @@ def _put(before: Table | None, after: Table | None) -> None:
             run("nft", "-f", "-", given=nft.flush_maps(ruleset.MAPS) + text)
         return
     head = "table inet guestnet\ndelete table inet guestnet\n"
-    run("nft", "-f", "-", given=head + after.listing + text)
+    run("nft", "-f", "-", given=head + after.listing + prefixes + text)
 
 
 def admitted(program: str) -> Admit | None:
@@ -157,7 +177,7 @@ def _without_forwards(text: str) -> str:
     """The listing with the elements of our maps left out. A map's block ends with a line of one tab and a brace."""
     kept, in_map, in_elements = [], False, False
     for line in text.splitlines():
-        in_map = (in_map and line != "\t}") or line.startswith(("\tmap ", *ruleset.FLOWS))
+        in_map = (in_map and line != "\t}") or line.startswith(("\tmap ", *ruleset.FLOWS, *translation.HEADS))
         in_elements = in_map and (in_elements or line.startswith("\t\telements"))
         if not in_elements:
             kept.append(line)

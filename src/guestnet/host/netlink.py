@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Container
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ _RTM_F_CLONED = 0x200  # a cached copy of another route
 _KINDS = {1: "unicast", 2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit"}  # not 9, throw: it takes nothing
 _FR_ACT_TO_TBL, _FIB_RULE_INVERT = 1, 2  # linux/fib_rules.h
 _NO_CONDITION = {"FRA_TABLE", "FRA_PRIORITY", "FRA_PROTOCOL", "FRA_SUPPRESS_PREFIXLEN", "FRA_SUPPRESS_IFGROUP"}
+_IFA_F_FADING = 0x08 | 0x20  # linux/if_addr.h: IFA_F_DADFAILED, IFA_F_DEPRECATED
 _IFA_F_PERMANENT = 0x80  # linux/if_addr.h: without it an address has a lifetime, from an advertisement or DHCPv6
 
 
@@ -143,6 +144,13 @@ def addresses() -> tuple[tuple[str, IPv4Interface | IPv6Interface], ...]:
             if not (interface.is_loopback or interface.is_link_local):
                 found.append((names.get(address["index"], "?"), interface))
     return tuple(found)
+
+
+def fading() -> frozenset[IPv6Address]:
+    """The host's addresses that nothing new is to use: deprecated, or somebody else's as well."""
+    with IPRoute() as netlink:
+        found = [(one, one.get_attr("IFA_FLAGS") or one["flags"]) for one in netlink.get_addr(family=socket.AF_INET6)]
+    return frozenset(IPv6Address(one.get_attr("IFA_ADDRESS")) for one, flags in found if flags & _IFA_F_FADING)
 
 
 def neighbours(bridges: Container[str]) -> tuple[Neighbour, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from guestnet.compile import dhcp, hookdata, hookfront, loopback, netxml, unit
+from guestnet.compile import dhcp, hookdata, hookfront, loopback, ndp, netxml, unit
 from guestnet.compile import sysctl as sysctl_file
 from guestnet.decide.desired import ADMIT_FILE, HOOKS, MEMORY, localnet
-from guestnet.decide.state import APPLIED, Admit, File, Folder, Key, Network, Setting, State, Table, Thing, keys_of
-from guestnet.host import chains, files, firewall, netlink, proxies, sysctl, systemd
+from guestnet.decide.state import APPLIED, Admit, File, Folder, Key, Ndp, Network, Setting, State, Table, Thing, keys_of
+from guestnet.host import chains, files, firewall, neighbours, netlink, proxies, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 
 
@@ -38,14 +38,15 @@ def observe(libvirt: Libvirt, desired: State) -> State:
         live[Key("folder", folder)] = Folder(files.mode(folder))
         _add_files(live, "reservation", files.names(folder))
     others = [hookdata.TABLE_FILE, hookdata.LET_IN, hookdata.BRIDGES, ADMIT_FILE]
-    others.append(f"{hookdata.FOLDER}/{loopback.LOCALNETS}")
+    others += [f"{hookdata.FOLDER}/{loopback.LOCALNETS}", ndp.FILE]
     _add_files(live, "hookdata", [*others, *files.names(hookdata.GUESTS)])
     live |= observe_standing()
     listing = firewall.listing()
     if listing is not None and not firewall.foreign(listing):
-        live[Key("table", "guestnet")] = Table(listing, firewall.elements())
+        live[Key("table", "guestnet")] = Table(listing, firewall.elements(), firewall.prefixes(listing))
     live |= {Key("bridge", name): bridge for name, bridge in netlink.our_bridges().items()}
     live |= _networks(libvirt)
+    live |= {Key("ndp", entry): Ndp() for entry in neighbours.proxied()}
     live |= {Key("proxy", name): proxy for name, proxy in proxies.read().items()}
     running = [thing.running for thing in live.values() if isinstance(thing, Network) and thing.running]
     for path in [localnet(bridge) for bridge in map(netxml.own_bridge, running) if bridge]:

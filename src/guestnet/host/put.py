@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestnet.decide import acceptra
 from guestnet.decide.state import Admit, Bridge, Change, File, Folder, Link, Network, Proxy, Setting, Table, Thing, Unit
-from guestnet.host import bridge, chains, dnsmasq, files, firewall, netlink6, proxies, sysctl, systemd
+from guestnet.host import bridge, chains, dnsmasq, files, firewall, neighbours, netlink6, proxies, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import rules_lock
 from guestnet.words.problems import GuestnetError
@@ -35,7 +35,7 @@ def put_locally(change: Change) -> None:
         case "setting" | "localnet":
             if isinstance(after, Setting) or kind == "localnet":
                 _set(name, after.value if isinstance(after, Setting) else "0")
-        case "table" | "admit":
+        case "table" | "admit" | "ndp":
             with rules_lock():
                 _put_rules(kind, name, before, after)
         case "proxy":
@@ -68,7 +68,9 @@ def _set(key: str, value: str) -> None:
 
 
 def _put_rules(kind: str, name: str, before: Thing | None, after: Thing | None) -> None:
-    if kind == "admit":
+    if kind == "ndp":
+        neighbours.answer(name, there=after is not None)
+    elif kind == "admit":
         if name in firewall.PROGRAMS:
             firewall.put_admit(name, after if isinstance(after, Admit) else None)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from guestnet.spec.checkforwards import forward_problems
 from guestnet.spec.checkguests import guest_problems
 from guestnet.spec.checknetworks import network_problems
+from guestnet.spec.checkprefix import prefix_problems
 from guestnet.spec.document import Loaded
 from guestnet.spec.models import Spec
 from guestnet.words.problems import Problem
@@ -20,6 +21,7 @@ def check(spec: Spec, loaded: Loaded, whole: Loaded) -> list[Problem]:
     """
     return [
         *network_problems(spec, loaded, whole),
+        *prefix_problems(spec, loaded),
         *guest_problems(spec, loaded, whole),
         *forward_problems(spec, loaded),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
+from guestnet.spec.checkprefix import USUAL
 from guestnet.spec.choose import inside
 from guestnet.spec.document import Loaded, Path
 from guestnet.spec.models import Guest, Nic, Side4, Side6, Spec
@@ -106,7 +107,8 @@ def _misfit(address: Address, side: Side4 | Side6, network: str, key: str) -> tu
     if host == "none":
         return f"network {network} has {key}: none", f"remove {key} here, or give the network {key}"
     if isinstance(host, str):
-        return _misfit_auto(address, network, key)
+        part = isinstance(side, Side6) and side.prefix == "uplink"
+        return (_misfit_part(address, network) if part else None) or _misfit_auto(address, network, key)
     address, subnet = _in_network(address, side), host.network
     if address == host.ip:
         return f"{address} is the host's own address in network {network}", "choose another"
@@ -130,6 +132,14 @@ def _misfit_auto(address: Address, network: str, key: str) -> tuple[str, str] | 
             f"{address} is the {'host' if int(address) else 'router'}'s own address in network {network}",
             "choose another",
         )
+    return None
+
+
+def _misfit_part(address: Address, network: str) -> tuple[str, str] | None:
+    """In a part of the uplink's prefix, which is not known here."""
+    if int(address) >> (address.max_prefixlen - USUAL):
+        what = f"{address} is outside network {network}, a part (/{USUAL}) of the uplink's prefix"
+        return what, "write a host part such as ::10; for another part, the network's address: too"
     return None
 
 

@@ -100,7 +100,8 @@ def _inbound(name: str, network: Network, loaded: Loaded) -> Iterator[Problem]:
     if network.mode != "nat":
         return
     path: Path = ("networks", name, "inbound")
-    nat66 = network.nat is None or network.nat.ipv6 is not False
+    nat66 = network.nat.ipv6 if network.nat else None
+    nat66 = network.ipv6.prefix is None if nat66 is None else nat66
     for family, translated in (("ipv4", True), ("ipv6", nat66)):
         if getattr(network.inbound, family) == "open" and translated:
             what = f"network {name} of mode nat cannot be open in {family.replace('ipv', 'IPv')}: it is translated"

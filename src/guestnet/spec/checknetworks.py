@@ -98,13 +98,14 @@ def _subnet6(side: Side6, loaded: Loaded, path: Path) -> Iterator[Problem]:
     if not isinstance(host, IPv6Interface):
         return
     place, subnet = loaded.place((*path, "address")), host.network
+    part = side.prefix == "uplink"  # of a /64: see checkprefix
     unfit = next((kind for block, kind in _UNFIT6.items() if subnet.overlaps(block)), None)
-    if subnet.prefixlen != HOST_BITS6:
+    if subnet.prefixlen != HOST_BITS6 and not part:
         todo = f"write {host.ip}/64: guests take their address from a router advertisement, and that wants /64"
         yield Problem(f"/{subnet.prefixlen} is no IPv6 prefix for guests", todo, place)
     elif unfit:
         yield Problem(f"{subnet} is {unfit}", "write a prefix such as fd5c:6a1b:20e7:1::1/64, or auto", place)
-    elif not inside(host.ip, subnet):
+    elif not inside(host.ip, subnet) and not part:
         todo = f"write {subnet.network_address + 1}/64"
         yield Problem(f"{host.ip} is the routers' anycast address of {subnet}", todo, place)
     elif side.ranges:

@@ -31,16 +31,19 @@ _LARGEST_POOL4 = 16  # libvirt takes a range only inside one /16 (virSocketAddrG
 # and so on), and all of fc00::/7 or fd00::/8, which hosts have as unreachable. 10.0.0.0/8 does say something.
 _WIDE = {4: 7, 6: 8}
 _SUBNET_IDS = 1 << 16  # /64 in a /48
+_FIRST_PART, _PARTS = 0xF, 1 << 12
 
 
 @dataclass(frozen=True)
 class Taken:
     """What others on the host have: subnets of routes, addresses and libvirt networks, names of links. And which
-    networks of ours are there already: those keep what they have, whatever comes."""
+    networks of ours are there already: those keep what they have, whatever comes. `prefixes`: the global /64s of
+    uplinks, by NIC, which guests can share; the best first."""
 
     subnets: tuple[Subnet, ...] = ()
     bridges: frozenset[str] = frozenset()
     there: frozenset[str] = frozenset()
+    prefixes: tuple[tuple[str, IPv6Network], ...] = ()
 
 
 def overlaps(one: Subnet, others: Iterable[Subnet]) -> bool:
@@ -113,6 +116,17 @@ def free_subnet6(ula: IPv6Network, used: Collection[Subnet]) -> IPv6Network:
         if not overlaps(subnet, used):
             return subnet
     raise GuestnetError(f"no /64 is free in {ula}", "write one behind ipv6: in the file")
+
+
+def free_part(prefix: IPv6Network, length: int, used: Collection[IPv6Network]) -> IPv6Network:
+    """The first free part of a /64, from ::f:0 up, so that it keeps clear of the low addresses that people give to
+    routers and hosts. Raises GuestnetError when there is none."""
+    size = 1 << (128 - length)
+    for number in range(_FIRST_PART, _PARTS):
+        part = IPv6Network((int(prefix.network_address) + number * size, length))
+        if not overlaps(part, used):
+            return part
+    raise GuestnetError(f"no part is free in {prefix}", "write one behind address: in the file")
 
 
 def free_bridge(used: Collection[str]) -> str:

@@ -21,12 +21,14 @@ _REMOVE = "put a backup of it back, or remove it: addresses that are not in the 
 
 @dataclass(frozen=True)
 class NetworkMemory:
-    """The subnet of each family (IPv6: the /64), the bridge and its MAC."""
+    """The subnet of each family, the bridge and its MAC; the uplink whose prefix its guests share, and that prefix."""
 
     ipv4: IPv4Network | None = None
     ipv6: IPv6Network | None = None
     bridge: str | None = None
     mac: str | None = None
+    uplink: str | None = None
+    prefix: IPv6Network | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ def _network(known: dict[str, Any]) -> NetworkMemory:
         ipv6=_maybe(IPv6Network, known, "ipv6"),
         bridge=_maybe(str, known, "bridge"),
         mac=_maybe(str, known, "mac"),
+        uplink=_maybe(str, known, "uplink"),
+        prefix=_maybe(IPv6Network, known, "prefix"),
     )
 
 

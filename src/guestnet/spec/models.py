@@ -5,7 +5,7 @@ A model judges its own values only. Rules between values are in `check`, so that
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Interface, IPv6Network
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
@@ -15,6 +15,7 @@ from guestnet.spec import forwards, values
 from guestnet.spec.forwards import Listen, Source
 from guestnet.spec.values import refusal
 from guestnet.words import modes
+from guestnet.words.addresses import HOST_BITS6
 from guestnet.words.ports import WHOLE, PortRange, every_port
 from guestnet.words.problems import WrongError
 
@@ -52,15 +53,32 @@ class Side4(BaseModel):
 
 
 class Side6(BaseModel):
-    """`ipv6:` of a network; a range may be host parts. `lease` in seconds."""
+    """`ipv6:` of a network; a range may be host parts. `lease` in seconds. `prefix`: which global addresses its guests
+    have; `ndp_proxy` belongs to the uplink's."""
 
     model_config = CONFIG
     address: values.Address6 = "auto"
+    prefix: values.Prefix6 | None = None
+    ndp_proxy: values.Flag = False
     dhcp: values.Flag = True
     ranges: values.Ranges6 | None = None
     lease: values.Lease | None = None
 
     _short = model_validator(mode="before")(_address_alone)
+
+    @model_validator(mode="after")
+    def _first(self) -> Side6:
+        """In a prefix of its own the host has the first address, unless it says another."""
+        prefix = self.prefix
+        if not isinstance(prefix, IPv6Network) or prefix.prefixlen != HOST_BITS6 or self.address != "auto":
+            return self
+        first = IPv6Interface((prefix.network_address + 1, prefix.prefixlen))
+        return self.model_copy(update={"address": first})
+
+    @property
+    def shared(self) -> bool:
+        """Whether its guests have addresses of the uplink's own prefix."""
+        return isinstance(self.prefix, str)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

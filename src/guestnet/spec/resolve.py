@@ -13,7 +13,7 @@ from itertools import product
 from random import Random
 from typing import cast
 
-from guestnet.spec import choose, forwards, models, world
+from guestnet.spec import choose, forwards, models, sharing, world
 from guestnet.spec.choose import Taken
 from guestnet.spec.memory import GuestMemory, Memory, NetworkMemory
 from guestnet.words import modes
@@ -34,14 +34,25 @@ def resolve(
     Raises GuestnetError when no subnet or address is left.
     """
     hosts4 = _hosts4(spec, memory, taken)
+    outsides = {
+        name: sharing.outside(network, memory.networks.get(name, NetworkMemory()), taken)
+        for name, network in spec.virtual.items()
+        if network.ipv6.shared
+    }
     ula = memory.ula
-    if ula is None and any(network.ipv6.address == "auto" for network in spec.virtual.values()):
+    if ula is None and any(map(_draws, spec.virtual.values())):
         ula = choose.new_ula(random)
-    hosts6 = _hosts6(spec, memory, taken, ula)
+    hosts6 = _hosts6(spec, memory, taken, ula) | sharing.hosts(spec, memory, outsides)
     bridges = _bridges(spec, memory, taken)
     macs_of_bridges = _bridge_macs(spec, memory, random)
     networks = tuple(
-        _network(name, network, hosts4.get(name), hosts6.get(name), (bridges[name], macs_of_bridges[name]))
+        _network(
+            name,
+            network,
+            (hosts4.get(name), hosts6.get(name)),
+            outsides.get(name),
+            (bridges[name], macs_of_bridges[name]),
+        )
         for name, network in sorted(spec.virtual.items())
     )
     lans = tuple(
@@ -51,9 +62,15 @@ def resolve(
     )
     v4, v6 = _addresses4(spec, memory, networks), _addresses6(spec, memory, networks)
     guests = tuple(_guest(name, guest, v4, v6, macs) for name, guest in sorted(spec.guests.items()))
+    guests = tuple(sharing.known_by(guest, outsides) for guest in guests)
     guests = tuple(replace(guest, forwards=_opening(guest.forwards, networks)) for guest in guests)
     desired = world.World(networks, guests, lans)
     return desired, _remember(replace(memory, ula=ula), desired)
+
+
+def _draws(network: models.Network) -> bool:
+    """Whether it has a /64 of the host's ULA."""
+    return network.ipv6.address == "auto" and network.ipv6.prefix != "uplink"
 
 
 def _hosts4(spec: models.Spec, memory: Memory, taken: Taken) -> dict[str, IPv4Interface]:
@@ -70,7 +87,7 @@ def _hosts6(spec: models.Spec, memory: Memory, taken: Taken, ula: IPv6Network | 
     """The host's own address in every network that has IPv6; `ula` is there when one is auto."""
     asked = {name: network.ipv6.address for name, network in spec.virtual.items()}
     hosts = {name: address for name, address in asked.items() if isinstance(address, IPv6Interface)}
-    auto = [name for name, address in asked.items() if address == "auto"]
+    auto = [name for name, network in spec.virtual.items() if _draws(network)]
     known = {name: one.ipv6 for name, one in memory.networks.items() if one.ipv6}
     if ula is None:
         return hosts
@@ -126,18 +143,19 @@ def _bridge_macs(spec: models.Spec, memory: Memory, random: Random) -> dict[str,
 def _network(
     name: str,
     network: models.Network,
-    host4: IPv4Interface | None,
-    host6: IPv6Interface | None,
+    hosts: tuple[IPv4Interface | None, IPv6Interface | None],
+    outside: world.Outside | None,
     bridge_and_mac: tuple[str, str],
 ) -> world.Network:
     v4 = v6 = None
+    host4, host6 = hosts
     if host4 is not None:
         pool4 = network.ipv4.ranges[0] if network.ipv4.ranges else choose.pool4(host4)
         v4 = world.Side4(host4, pool4 if network.ipv4.dhcp else None, network.ipv4.lease)
     if host6 is not None:
         first, last = network.ipv6.ranges[0] if network.ipv6.ranges else choose.pool6(host6)
         pool6 = (in_prefix(first, host6), in_prefix(last, host6))
-        v6 = world.Side6(host6, pool6 if network.ipv6.dhcp else None, network.ipv6.lease)
+        v6 = world.Side6(host6, pool6 if network.ipv6.dhcp else None, network.ipv6.lease, outside)
     nat = network.nat or models.Nat()
     return world.Network(
         name=name,
@@ -146,7 +164,10 @@ def _network(
         mac=bridge_and_mac[1],
         v4=v4,
         v6=v6,
-        nat6=network.mode == "nat" and v6 is not None and nat.ipv6 is not False,
+        # Guests that have global addresses need no NAT66: then it is there when the file says so.
+        nat6=network.mode == "nat"
+        and v6 is not None
+        and (network.ipv6.prefix is None if nat.ipv6 is None else nat.ipv6),
         nat_ports=nat.ports,
         host_access=_host_access(network),
         domain=network.domain,
@@ -244,6 +265,8 @@ def _addresses6(spec: models.Spec, memory: Memory, networks: tuple[world.Network
             continue
         asked = {guest: nic.ipv6 and in_prefix(nic.ipv6, side.host) for guest, nic in _guests_in(spec, name)}
         known = {guest: one.ipv6 for (there, guest), one in memory.guests.items() if there == name and one.ipv6}
+        if side.outside:  # which moves when the uplink's prefix changes; guests keep their own part
+            known = {guest: sharing.moved(address, side) for guest, address in known.items()}
         given = choose.assign(asked, known, side.host.network, side.host.ip, side.pool)
         found.update({(name, guest): address for guest, address in given.items()})
     return found
@@ -277,6 +300,8 @@ def _opens(forward: world.Forward, network: world.Network | None) -> bool:
     if network is None or forward.protocol == WHOLE or forward.target.version in network.open:
         return False
     translated = network.mode == "nat" and (forward.target.version == 4 or network.nat6)  # noqa: PLR2004  a family of IP
+    if network.translated and forward.target.version == 6:  # noqa: PLR2004  a family of IP
+        return True
     return not translated and not is_private(forward.target)
 
 
@@ -324,7 +349,9 @@ def _remember(memory: Memory, desired: world.World) -> Memory:
         old = networks.get(network.name, NetworkMemory())
         ipv4 = network.v4.host.network if network.v4 else old.ipv4
         ipv6 = network.v6.host.network if network.v6 else old.ipv6
-        networks[network.name] = NetworkMemory(ipv4, ipv6, network.bridge, network.mac)
+        outside = network.v6.outside if network.v6 else None
+        shared = (outside.nic, outside.prefix) if outside and outside.nic else (old.uplink, old.prefix)
+        networks[network.name] = NetworkMemory(ipv4, ipv6, network.bridge, network.mac, *shared)
     for lan in desired.lans:
         if lan.mac:
             networks[lan.name] = NetworkMemory(bridge=lan.bridge, mac=lan.mac)

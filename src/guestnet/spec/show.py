@@ -58,7 +58,7 @@ def _network(network: world.Network, written: models.Network) -> Value:
         "bridge": network.bridge,
         "mac": network.mac,
         "ipv4": _side(network.v4),
-        "ipv6": _side(network.v6),
+        "ipv6": _side6(network.v6, written.ipv6),
         "autostart": network.autostart,
         "stp": network.stp,
     }
@@ -123,6 +123,15 @@ def _side(side: world.Side4 | world.Side6 | None) -> Value:
         shown["ranges"] = [f"{side.pool[0]}-{side.pool[1]}"]
     if side.lease is not None:
         shown["lease"] = side.lease
+    return shown
+
+
+def _side6(side: world.Side6 | None, written: models.Side6) -> Value:
+    shown = _side(side)
+    if isinstance(shown, dict) and written.prefix is not None:
+        shown["prefix"] = str(written.prefix)
+        if written.ndp_proxy:
+            shown["ndp_proxy"] = True
     return shown
 
 

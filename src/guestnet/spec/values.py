@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
@@ -67,6 +67,18 @@ def _address4(text: str) -> IPv4Interface | str:
 
 def _address6(text: str) -> IPv6Interface | str:
     return text if text in ("auto", "none") else addresses.parse_cidr6(text)
+
+
+def _prefix6(text: str) -> IPv6Network | str:
+    if text in ("uplink", "translate"):
+        return text
+    if ":" not in text:
+        raise WrongError(f'"{text}" is not a prefix', "write uplink, translate, or a /64 such as 2001:db8:7::/64")
+    host = addresses.parse_cidr6(text)
+    if host.ip != host.network.network_address:
+        todo = f"write {host.network}; which address in it is the host's own says address:"
+        raise WrongError(f"{text} has bits set behind its prefix", todo)
+    return host.network
 
 
 def _ends(text: str) -> tuple[str, str]:
@@ -321,6 +333,15 @@ Address6 = Annotated[
     PlainValidator(_from_text(_address6, "fd00::1/64")),
     _schema(
         "^(auto|none|[0-9A-Fa-f:.]+/64)$", "auto, none, or the host's address with its prefix, such as fd00:1::1/64"
+    ),
+]
+Prefix6 = Annotated[
+    IPv6Network | Literal["uplink", "translate"],
+    PlainValidator(_from_text(_prefix6, "2001:db8:7::/64")),
+    _schema(
+        "^(uplink|translate|[0-9A-Fa-f:.]+/64)$",
+        "a global /64 that is routed to this host; uplink: a part of the uplink's own; translate: a ULA, prefix NAT "
+        "onto the uplink's own",
     ),
 ]
 Range4 = Annotated[

@@ -20,6 +20,22 @@ HostAccess = Literal["none", "services", "full"]  # none: DHCP, RA, neighbour di
 
 
 @dataclass(frozen=True)
+class Outside:
+    """That guests have addresses of an uplink's own prefix: `nic` is that uplink, where the host answers for them.
+    translated: in their network they have a ULA, and those addresses outside only."""
+
+    nic: str
+    prefix: IPv6Network
+    translated: bool
+
+    def address(self, inside: IPv6Address) -> IPv6Address:
+        """By which others know a guest."""
+        if not self.translated:
+            return inside
+        return IPv6Address(int(self.prefix.network_address) | int(inside) & int(self.prefix.hostmask))
+
+
+@dataclass(frozen=True)
 class Side4:
     """IPv4 in a network: the host's own address with its prefix, DHCP range (None: no DHCP), lease in seconds."""
 
@@ -35,6 +51,7 @@ class Side6:
     host: IPv6Interface
     pool: tuple[IPv6Address, IPv6Address] | None
     lease: int | None = None
+    outside: Outside | None = None  # a prefix that is shared with the uplink
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,12 @@ class Network:
     hosts: tuple[tuple[str, Address], ...] = ()  # DNS names that its own knows
     mtu: int | None = None
     bandwidth: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()  # (inbound, ((average, KiB/s), ...)), ...
+
+    @property
+    def translated(self) -> Outside | None:
+        """Where its guests have global addresses outside only."""
+        outside = self.v6.outside if self.v6 else None
+        return outside if outside and outside.translated else None
 
     @property
     def sides(self) -> tuple[Side4 | Side6, ...]:
@@ -108,6 +131,12 @@ class Nic:
     written: bool = True
     # Families whose address is guestnet's choice, not the file's. Where it came from makes no other world.
     chosen: frozenset[int] = field(default=frozenset(), compare=False)
+    outside: Outside | None = None  # as its network has it
+
+    @property
+    def global6(self) -> IPv6Address | None:
+        """The address of the uplink's prefix by which others know it, where it has one."""
+        return self.outside.address(self.ipv6) if self.outside and self.ipv6 else None
 
 
 @dataclass(frozen=True)
