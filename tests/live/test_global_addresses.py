@@ -136,6 +136,18 @@ def test_reach_says_so_and_packets_agree(world: World) -> None:
     assert "mail" in why.stdout + why.stderr
 
 
+def test_open_to_everybody(world: World) -> None:
+    apply(
+        world.lab.host,
+        FILE.replace('address: "fd00:9:0:3::1/64"}', 'address: "fd00:9:0:3::1/64"}\n    inbound: {ipv6: open}'),
+    )
+    assert world.reached(MAIL, 22) == f"mail tcp 22 from {CLIENT}"
+    done = world.lab.host.guestnet("reach", "--probe", timeout=180)
+    assert "as predicted" in done.stdout
+    apply(world.lab.host, FILE)
+    assert world.reached(MAIL, 22) == "refused"
+
+
 def test_status_shows_both_addresses_and_no_drift(world: World) -> None:
     done = world.lab.host.guestnet("status").stdout
     assert f"{OWN['mail']} ({MAIL} outside)" in done
@@ -171,11 +183,12 @@ def test_the_hook_puts_them_back_and_takes_what_is_too_much(world: World) -> Non
 def test_they_follow_guests_that_stop_and_start(world: World) -> None:
     for name, address in (("shop", SHOP), ("mail", MAIL)):
         world.guests[name].destroy()
-        wait_for("the hook", lambda address=address: address not in world.proxied())
-        assert world.reached(address, 80) != "answered"
+        wait_for("the hook", lambda: len(world.proxied()) == 1)
+        assert address not in world.proxied()
+        assert world.reached(address, 80) in ("refused", "timeout")
         assert "Nothing to do" in apply(world.lab.host)
         world.guests[name].start()
-        wait_for("the hook", lambda address=address: address in world.proxied())
+        wait_for("the hook", lambda: world.proxied() == {SHOP, MAIL})
         world.guests[name].wait_addresses()
         assert world.reached(address, 80).startswith(name)
         assert "Nothing to do" in apply(world.lab.host)

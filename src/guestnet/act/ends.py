@@ -8,11 +8,13 @@ import random
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
+from guestnet.compile import ndp, nft, translation
 from guestnet.decide.facts import Facts
 from guestnet.decide.upstream import Far
-from guestnet.host import probe
+from guestnet.host import lock, neighbours, probe
 from guestnet.host.run import run
 from guestnet.spec.world import Network, World
+from guestnet.words.problems import GuestnetError
 
 _SEVERAL = 12  # candidates for an end's address
 
@@ -32,6 +34,7 @@ class Stage:
 
     gates: the host's addresses that `outside` knows. elsewhere: the machine that `outside` is on, "" for a link of our
     own. without: why a network has no ends. uplinks: of networks, the only NICs that they take connections from.
+    known_as: of networks, the first end's IPv6 address outside, where that is one of the uplink's prefix.
     """
 
     here: probe.End
@@ -44,6 +47,7 @@ class Stage:
     without: dict[str, str] = field(default_factory=dict)
     uplinks: dict[str, str] = field(default_factory=dict)
     unreached: frozenset[int] = frozenset()  # families that the host has no uplink of: a link of our own would be one
+    known_as: dict[str, str] = field(default_factory=dict)
 
 
 def own(network: Network, family: int) -> str | None:
@@ -81,11 +85,43 @@ def free(network: Network, world: World, facts: Facts, here: probe.End) -> list[
         for its, address in zip(found, quiet, strict=False):
             its.append(IPv4Interface(f"{address}/{subnet.prefixlen}"))
     if network.v6:
-        prefix = int(network.v6.host.network.network_address)
+        subnet6 = network.v6.host.network
+        bits = subnet6.max_prefixlen - subnet6.prefixlen
+        used = {network.v6.host.ip, *(nic.ipv6 for guest in world.guests for nic in guest.nics)}
         for its in found:
-            host_part = random.SystemRandom().getrandbits(62)
-            its.append(IPv6Interface((IPv6Address(prefix | host_part), 64)))
+            drawn = (subnet6.network_address + random.SystemRandom().getrandbits(bits - 2) for _ in range(_SEVERAL))
+            own6 = next(one for one in drawn if one not in used)
+            used.add(own6)
+            its.append(IPv6Interface((own6, subnet6.prefixlen)))
     return found
+
+
+def known_outside(network: Network, stage: Stage, todo: contextlib.ExitStack) -> None:
+    """Where guests share the uplink's prefix, nobody out there finds an end of ours without what a guest's start
+    brings. Should we be killed, the host's end takes it away."""
+    end, here = stage.guests[network.name][0], stage.here
+    outside = network.v6.outside if network.v6 else None
+    if outside is None or 6 not in end.addresses:  # noqa: PLR2004  a family of IP
+        return
+    inside = IPv6Address(end.addresses[6])
+    entry = ndp.entry(outside.nic, outside.address(inside))
+    stage.known_as[network.name] = str(outside.address(inside))
+    here.talk.say(do="at_end", program="ip", options=["-6", "-batch", "-"], text=f"neigh del proxy {entry}\n")
+    todo.callback(neighbours.answer, entry, there=False)
+    with contextlib.suppress(GuestnetError):  # no such NIC: that is measured then
+        neighbours.answer(entry, there=True)
+    if outside.translated:
+        add = nft.add_elements({translation.PARTS: (str(ndp.part(inside)),)})
+        away = add + add.replace("add element", "delete element")  # adding first makes deleting safe
+        here.talk.say(do="at_end", program="nft", text=away)
+        todo.callback(load, away)
+        load(add)
+
+
+def load(text: str) -> None:
+    # Without our table there are no forwards: that is what is measured then.
+    with contextlib.suppress(GuestnetError), lock.rules_lock():
+        run("nft", "-f", "-", given=text)
 
 
 def _quiet(network: Network, candidates: list[str], here: probe.End) -> list[str]:

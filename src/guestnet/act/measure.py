@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from guestnet.act import lanends
-from guestnet.act.ends import Known, Stage, free, own, plug
+from guestnet.act.ends import Known, Stage, free, known_outside, load, own, plug
 from guestnet.act.questions import Question, questions, unasked
 from guestnet.compile import nft
 from guestnet.decide import lan as rules
@@ -24,9 +24,7 @@ from guestnet.decide.judge import Heard, elsewhere, judge
 from guestnet.decide.reach import FAMILIES, INTERNET, Cell, Key, Measured
 from guestnet.decide.upstream import Far, allowed, reached
 from guestnet.host import lock, probe
-from guestnet.host.run import run
 from guestnet.spec.world import Network, World
-from guestnet.words.problems import GuestnetError
 
 PORTS = range(61000, 65000)  # where a forward for a measurement is made
 PATIENCE, MORE_PATIENCE = 1.0, 3.0  # seconds to wait for an answer
@@ -130,6 +128,7 @@ def stage(host: Host, how: How, report: Report) -> Iterator[Stage]:
             report(f"plugging two ends each into {', '.join(names)}")
         for i, network in enumerate(networks):
             stage.guests[network.name] = plug(network, f"gnprobe{i + 1}", free(network, world, facts, here), todo)
+            known_outside(network, stage, todo)
             host_there = {family: address for family in FAMILIES if (address := own(network, family))}
             stage.known[network.name] = Known(host_there, allowed(host.far, network, host.chosen))
         lans = lanends.plug(lans, facts, stage, todo)
@@ -194,8 +193,8 @@ def _open(stage: Stage, networks: list[Network], world: World, facts: Facts, tod
     away = made + made.replace("add element", "delete element")  # adding first makes deleting safe
     # Should we be killed, the host's end does it when it notices.
     stage.here.talk.say(do="at_end", program="nft", text=away)
-    todo.callback(_load, away)
-    _load(add)
+    todo.callback(load, away)
+    load(add)
 
 
 def _counted(items: Mapping[str, tuple[str, ...]], stage: Stage, facts: Facts) -> nft.Elements:
@@ -213,9 +212,3 @@ def _counted(items: Mapping[str, tuple[str, ...]], stage: Stage, facts: Facts) -
         for family in FAMILIES
         if f"any{family}" in items
     }
-
-
-def _load(text: str) -> None:
-    # Without our table there are no forwards: that is what is measured then.
-    with contextlib.suppress(GuestnetError), lock.rules_lock():
-        run("nft", "-f", "-", given=text)

@@ -117,6 +117,8 @@ def _answerer(cell: Cell, stage: Stage) -> tuple[probe.End, str | None]:
         return stage.here, stage.known[cell.source.name].host.get(cell.family)
     if cell.target != cell.source:
         answerer = stage.guests[cell.target.name][0]
+        if cell.source == INTERNET and cell.family == 6 and cell.target.name in stage.known_as:  # noqa: PLR2004  a family of IP
+            return answerer, stage.known_as[cell.target.name]
         return answerer, answerer.addresses.get(cell.family)
     answerer = stage.guests[cell.target.name][1]
     on_lan = stage.known[cell.target.name].on_lan

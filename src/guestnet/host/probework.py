@@ -8,7 +8,8 @@ and on other machines (so: Python 3.8, and not as root).
     {"do": "ask", "all": [{"protocol": "tcp", "to": "10.0.0.3", "port": 7, "timeout": 1.0}]}, all at once; also with a
         `source`, and `tries`: how often to send what nobody repeats for us
         -> {"answers": [{"outcome": see below, "by": "who said so", "text": "..."}]}
-    {"do": "at_end", "program": "nft", "text": "..."}              -> {}, run with this input when our own input ends
+    {"do": "at_end", "program": "nft", "text": "..."}              -> {}, run with this input when our own input ends;
+        also with its `options`, else -f -
 
 The outcomes. answered: a greeting of another end, or any answer of another program. refused: the far end itself said
 that nobody listens (so the packet arrived). rejected: somebody on the way said no. nowhere: this side has no way to
@@ -32,7 +33,7 @@ ICMP_ORIGINS = {2, 3}  # linux/errqueue.h: SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
 PORT_UNREACHABLE = {(2, 3, 3), (3, 1, 4)}  # origin, ICMP type, code
 ECHO = {4: (8, 0), 6: (128, 129)}  # ICMP echo request and reply, by family
 idents = itertools.count(os.getpid())
-farewells: "list[tuple[str, str]]" = []
+farewells: "list[tuple[list[str], str]]" = []
 ADDRESS4_END = 8  # bytes of a sockaddr_in up to the end of its address
 NOWHERE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EACCES, errno.EINVAL}
 
@@ -62,7 +63,8 @@ def obey(order: "dict[str, object]", listeners: "list[socket.socket]") -> "dict[
     except OSError as error:
         return {"error": error.strerror or str(error)}
     if order["do"] == "at_end":
-        farewells.append((str(order["program"]), str(order["text"])))
+        options = list(order.get("options", ["-f", "-"]))  # type: ignore[call-overload]
+        farewells.append(([str(order["program"]), *options], str(order["text"])))
         return {}
     questions = list(order["all"])  # type: ignore[call-overload]
     answers: list[dict[str, object]] = [{}] * len(questions)
@@ -85,13 +87,13 @@ def settle(answers: "list[dict[str, object]]", index: int, question: "dict[str, 
 
 def last() -> None:
     """What is to be done when whoever started us is gone, however it went."""
-    for program, text in farewells:
+    for argv, text in farewells:
         read_end, write_end = os.pipe()
         os.write(write_end, text.encode())  # a few lines: a pipe holds 64 KiB
         os.close(write_end)
         quiet = (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)
         actions = [(os.POSIX_SPAWN_DUP2, read_end, 0), quiet]
-        pid = os.posix_spawnp(program, [program, "-f", "-"], os.environ, file_actions=actions)
+        pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions)
         os.close(read_end)
         os.waitpid(pid, 0)
 
