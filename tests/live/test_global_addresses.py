@@ -217,7 +217,7 @@ def test_a_prefix_that_changes(world: World) -> None:
     later = "2001:db8:99::1:10"
     lab.inet.shell("ip addr add 2001:db8:99::9/64 dev lan0 nodad")
     host.shell(
-        "ip -6 addr del 2001:db8:1::2/64 dev up0; ip -6 addr add 2001:db8:99::2/64 dev up0 nodad\n"
+        "ip -6 addr change 2001:db8:1::2/64 dev up0 preferred_lft 0; ip -6 addr add 2001:db8:99::2/64 dev up0 nodad\n"
         "ip -6 route replace default via 2001:db8:99::9 dev up0"
     )
     lab.inet.shell("ip addr add 2001:db8:99::1/64 dev lan0 nodad")
@@ -235,7 +235,8 @@ def test_a_prefix_that_changes(world: World) -> None:
         assert world.proxied() == {later, "2001:db8:99::f:10"}
     finally:
         host.shell(
-            "ip -6 addr add 2001:db8:1::2/64 dev up0 nodad; ip -6 addr del 2001:db8:99::2/64 dev up0\n"
+            "ip -6 addr change 2001:db8:1::2/64 dev up0 preferred_lft forever\n"
+            "ip -6 addr del 2001:db8:99::2/64 dev up0\n"
             f"ip -6 route replace default via {ROUTER} dev up0"
         )
         apply(host)
