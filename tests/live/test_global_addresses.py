@@ -243,6 +243,36 @@ def test_a_prefix_that_changes(world: World) -> None:
     assert world.proxied() == {SHOP, MAIL}
 
 
+def test_a_failing_apply_brings_back_what_was(world: World) -> None:
+    """From shared and translated to neither, and at the last step no."""
+    host = world.lab.host
+    other = FILE.replace("{prefix: uplink, ndp_proxy: true}\n    inbound: {ipv6: open}", "auto").replace(
+        'prefix: translate, address: "fd00:9:0:3::1/64"', 'address: "fd00:9:0:3::1/64"'
+    )
+    host.write(PATH, other.replace("networks:", "networks:\n  next: {mode: nat, bridge: vnext}"))
+    host.shell("printf '#!/bin/sh\\nexit 1\\n' > /run/dnsmasq; chmod 755 /run/dnsmasq")
+    host.shell("mount --bind /run/dnsmasq /usr/sbin/dnsmasq")
+    done = host.guestnet("apply", "--yes", check=False)
+    host.run(["umount", "/usr/sbin/dnsmasq"])
+    assert done.returncode == 1, done
+    host.write(PATH, FILE)
+    assert world.proxied() == {SHOP, MAIL}
+    assert world.reached(MAIL, 80).startswith("mail")
+    assert "Nothing to do" in apply(host)
+
+
+def test_after_a_reboot(world: World) -> None:
+    host, shop = world.lab.host, world.guests["shop"]
+    for name in ("shop", "mail"):
+        world.guests[name].autostart()
+    host.reboot()
+    wait_for("the hook", lambda: world.proxied() == {SHOP, MAIL}, timeout=30)
+    assert "1:10" in world.parts() or "0.1.0.16" in world.parts()
+    assert str(shop.wait_addresses()[1]) == SHOP
+    assert world.reached(SHOP, 22) == f"shop tcp 22 from {CLIENT}"
+    assert "Nothing to do" in apply(host)
+
+
 def test_all_of_it_goes_again(world: World) -> None:
     host = world.lab.host
     assert host.sysctl("ipv6/conf/up0/proxy_ndp") == host.sysctl("ipv6/conf/all/proxy_ndp") == "1"

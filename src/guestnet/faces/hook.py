@@ -145,10 +145,10 @@ def came(name: str, operation: str) -> None:
         ensure({name: True})
     found = elements(name)
     text = (translation() if PARTS in found else "") + add(found)
-    answer(name, True)
     if text and not nft(text):
         log(f"{name}: its forwards did not fit the table; all are put in anew")
         rebuild({name: True})
+    answer(name, True)
     if operation == "started" and text and os.access(OTHER_HOOK, os.X_OK):
         log(f"{name}: {OTHER_HOOK} is run too; if it forwards ports, retire it: guestnet doctor says how")
     if operation == "started" and ("udp . " in text or " whole" in text):
@@ -158,10 +158,10 @@ def came(name: str, operation: str) -> None:
 def went(name: str) -> None:
     """The guest is off: its forwards go. Adding them first makes deleting safe when some are not there."""
     found = elements(name)
-    answer(name, False)
     if found and not nft(add(found) + add(found, "delete")):
         log(f"{name}: its forwards could not be taken out one by one; all are put in anew")
         rebuild({name: False})
+    answer(name, False)
 
 
 def ensure(sure: dict[str, bool]) -> None:
@@ -275,16 +275,24 @@ def rebuild(sure: dict[str, bool]) -> list[str]:
     running = {file[:-4] for file in os.listdir(RUNNING) if file.endswith(".xml")} if os.path.isdir(RUNNING) else set()
     for name, runs in sure.items():
         running.add(name) if runs else running.discard(name)
-    passed_over, parts = [], {}
+    passed_over = []
+    parts = {"prefix NAT": translation()}
     for name in sorted(running):
         try:
             parts[name] = add(elements(name))
         except (HookError, OSError, ValueError) as trouble:  # one guest's trouble is not the others'
             log(trouble)
             passed_over.append(name)
-    if os.path.exists(OUTSIDE):
-        text += translation()
-        answer_for(running - set(passed_over))
+    readable = running - set(passed_over)
+    try:
+        return put_in(text, parts, passed_over)
+    finally:
+        if os.path.exists(OUTSIDE):
+            answer_for(readable)
+
+
+def put_in(text: str, parts: dict[str, str], passed_over: list[str]) -> list[str]:
+    """The table and what belongs in it; one by one, where nft does not take it all."""
     if nft(text + "".join(parts.values())):
         return passed_over
     # So is what nft does not take: isolation first, then each guest by itself.
@@ -310,11 +318,13 @@ def translation() -> str:
 def shared() -> dict[str, tuple[str, str]]:
     """The uplinks whose prefix guests share: NIC -> the prefix there now, and the ULA that is translated, or `-`."""
     if not uplinks and os.path.exists(OUTSIDE):  # most hosts have no such network
-        with open(OUTSIDE) as source:
-            written = [line.split() for line in source]
-        for nic, prefix, ula in written:
-            if ula != "-" or nic not in uplinks:
-                uplinks[nic] = (now(nic, prefix), ula)
+        try:
+            with open(OUTSIDE) as source:
+                for nic, prefix, ula in map(str.split, source):
+                    if ula != "-" or nic not in uplinks:
+                        uplinks[nic] = (now(nic, prefix), ula)
+        except (OSError, ValueError) as trouble:  # the rest goes on
+            log(f"{OUTSIDE}: {trouble}; run guestnet apply")
     return uplinks
 
 
@@ -358,8 +368,12 @@ def answer(name: str, there: bool) -> None:
 
 def answer_for(running: set[str]) -> None:
     """For all guests that run, and for no others of ours."""
-    wanted = {entry for name in running for entry in answered(name)}
-    listed = [line.split() for line in hear(ask(["ip", "-6", "neigh", "show", "proxy"])).split("\n")]
+    try:
+        wanted = {entry for name in running for entry in answered(name)}
+        listed = [line.split() for line in hear(ask(["ip", "-6", "neigh", "show", "proxy"])).split("\n")]
+    except (OSError, ValueError) as trouble:  # the rules do not depend on it
+        log(f"{trouble}; run guestnet plan")
+        return
     ours = {" ".join(words[:3]) for words in listed if words[-2:] == ["proto", NDP[1]]}
     batch(sorted(wanted - ours), sorted(ours - wanted))
 
@@ -368,7 +382,12 @@ def batch(come: list[str], go: list[str]) -> None:
     """ip ends at an entry that is not there to delete, whatever -force says (6.1): adding first makes deleting safe."""
     text = "".join(f"neigh replace proxy {entry} {' '.join(NDP)}\n" for entry in (*come, *go))
     text += "".join(f"neigh del proxy {entry}\n" for entry in go)
-    if text and not feed(["ip", "-force", "-6", "-batch", "-"], text, quiet=False):
+    try:
+        done = not text or feed(["ip", "-force", "-6", "-batch", "-"], text, quiet=False)
+    except OSError as trouble:
+        log(trouble)
+        done = False
+    if not done:
         log("not all addresses could be answered for on the uplink; run guestnet plan")
 
 

@@ -332,7 +332,8 @@ Address6 = Annotated[
     IPv6Interface | Literal["auto", "none"],
     PlainValidator(_from_text(_address6, "fd00::1/64")),
     _schema(
-        "^(auto|none|[0-9A-Fa-f:.]+/64)$", "auto, none, or the host's address with its prefix, such as fd00:1::1/64"
+        "^(auto|none|[0-9A-Fa-f:.]+/(64|9[6-9]|1[01][0-9]|120))$",
+        "auto, none, or the host's address with its prefix, such as fd00:1::1/64; with prefix: uplink /96 to /120",
     ),
 ]
 Prefix6 = Annotated[
