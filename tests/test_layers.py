@@ -15,6 +15,7 @@ LAYERS = ["words", "spec", "compile", "decide", "host", "act", "faces"]
 DOORS = {
     "subprocess": {"host/run.py"},
     "libvirt": {"host/libvirt.py"},
+    "libvirt_qemu": {"host/libvirt.py"},
     "pyroute2": {"host/netlink.py", "host/netlink6.py"},
 }
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from guestnet.compile import admit, dhcp, hookdata, nft, ruleset, sysctl
 from guestnet.decide.desired import ADMIT_FILE, settings
 from guestnet.decide.facts import Facts, Uplink
-from guestnet.faces.texts import dhcp_text, nft_text, xml_text
+from guestnet.faces.texts import dhcp_text, gai_text, nft_text, xml_text
 from guestnet.host import lock
 from guestnet.spec.document import load
 from guestnet.spec.load import load_spec
@@ -41,7 +41,9 @@ def made(case: Path, memory: Memory) -> tuple[World, Memory]:
 def texts(case: Path) -> dict[str, str]:
     spec = load_spec((case / "spec.yaml").read_bytes(), "spec.yaml")
     world, memory = made(case, Memory())
+    gai = gai_text(world)
     return {
+        **({"gai.conf": gai} if gai else {}),
         "networks.xml": xml_text(world),
         "firewall.nft": nft_text(world),
         "reservations.txt": dhcp_text(world),

@@ -13,12 +13,12 @@ from guestnet.act.survey import Wish, survey
 from guestnet.act.tidy import tidy
 from guestnet.act.undo import Undo
 from guestnet.decide.plan import Plan
-from guestnet.decide.state import Change
+from guestnet.decide.state import Change, Key
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import apply_lock
 from guestnet.host.put import put
 from guestnet.spec.memory import Memory
-from guestnet.words.problems import GuestnetError, Problem, ProblemsError
+from guestnet.words.problems import AsideError, GuestnetError, Problem, ProblemsError
 
 Report = Callable[[str, Change | None, float], None]  # (done, FAIL, undoing or undone; the step; seconds)
 
@@ -51,12 +51,16 @@ def recover(libvirt: Libvirt) -> bool:
     return True
 
 
-def apply(wish: Wish, plan: Plan, memory: Memory, libvirt: Libvirt, report: Report) -> None:
-    """Does the plan; on a failure undoes all of it and raises. Needs `changing`, and a plan made under it."""
+def apply(wish: Wish, plan: Plan, memory: Memory, libvirt: Libvirt, report: Report) -> tuple[AsideError, ...]:
+    """Does the plan; on a failure undoes all of it and raises. Needs `changing`, and a plan made under it.
+
+    Returns why steps were left out that nothing else waits for.
+    """
     if plan.problems:
         raise ProblemsError(list(plan.problems))
     if not plan.changes:
-        return
+        return ()
+    aside: dict[Key, AsideError] = {}
     written = journal.Journal()
     undo = Undo(lambda change: put(libvirt, change))
     try:
@@ -65,8 +69,9 @@ def apply(wish: Wish, plan: Plan, memory: Memory, libvirt: Libvirt, report: Repo
             for together in _together(changes):
                 written.begin(*together)
                 for change in together:
-                    _step(change, libvirt, undo, report)
-            changes = survey(wish, libvirt, memory)[0].changes
+                    left = _step(change, libvirt, undo, report)
+                    aside |= {change.key: left} if left else {}
+            changes = tuple(one for one in survey(wish, libvirt, memory)[0].changes if one.key not in aside)
             if not changes:
                 break
         else:
@@ -75,6 +80,7 @@ def apply(wish: Wish, plan: Plan, memory: Memory, libvirt: Libvirt, report: Repo
         _take_back(undo, written, report, error)
         raise
     written.close()
+    return tuple(aside.values())
 
 
 def _together(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
@@ -84,15 +90,19 @@ def _together(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
         yield tuple(change for _, change in some)
 
 
-def _step(change: Change, libvirt: Libvirt, undo: Undo, report: Report) -> None:
+def _step(change: Change, libvirt: Libvirt, undo: Undo, report: Report) -> AsideError | None:
     undo.push(change)
     start = time.monotonic()
     try:
         put(libvirt, change)
+    except AsideError as error:
+        report("left", change, time.monotonic() - start)
+        return error
     except GuestnetError:
         report("FAIL", change, time.monotonic() - start)
         raise
     report("done", change, time.monotonic() - start)
+    return None
 
 
 def _take_back(undo: Undo, written: journal.Journal, report: Report, error: BaseException) -> None:

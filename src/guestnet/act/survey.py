@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib import resources
 
 from guestnet.compile import dhcp
@@ -11,8 +12,10 @@ from guestnet.decide.admit import remembered as admitting
 from guestnet.decide.desired import MEMORY, desired_state
 from guestnet.decide.facts import Facts
 from guestnet.decide.plan import Plan, make_plan
+from guestnet.decide.prefer import wanted as prefer
+from guestnet.decide.prefer.record import Record
 from guestnet.decide.state import APPLIED, File, Key, State
-from guestnet.host import files, listeners, solicit
+from guestnet.host import files, listeners, preferences, solicit
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
 from guestnet.host.libvirt import Libvirt
@@ -41,6 +44,7 @@ class Seen:
     plan: Plan
     live: State
     memory: Memory
+    preferred: Mapping[str, Record] = field(default_factory=dict)  # by guest: what was written in its gai.conf
 
 
 def survey(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> tuple[Plan, Memory]:
@@ -70,10 +74,13 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
         }
     else:
         desired = {**desired, Key("memory", APPLIED): File(applied(spec, world))}
-    desired = normal_form(desired)
-    live = observe(libvirt, desired)
+    leaving, records = wish.spec is None, preferences.records()
+    desired = normal_form(desired) | ({} if leaving else prefer.wanted(world, facts, records))
+    live = observe(libvirt, desired) | prefer.there(facts, records, leaving=leaving)
     facts = replace(facts, answered=solicit.who_answers(outside.new(world, desired, live)))
-    return Seen(make_plan(world, facts, live, desired, _before(live, desired, remembered, world)), live, remembered)
+    plan = make_plan(world, facts, live, desired, _before(live, desired, remembered, world))
+    said = prefer.notes(world, facts, records, leaving=leaving)
+    return Seen(replace(plan, notices=plan.notices + said), live, remembered, records)
 
 
 def _before(live: State, desired: State, memory: Memory, world: World) -> World | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from guestnet.decide.state import Change
-from guestnet.words.problems import GuestnetError, Problem
+from guestnet.words.problems import AsideError, GuestnetError, Problem
 
 
 class Undo:
@@ -26,6 +26,8 @@ class Undo:
             try:
                 # Without a `before`, the step is done whole, whatever state a half-done one left.
                 self._put(Change(change.key, None, change.before))
+            except AsideError:
+                continue  # a guest that does not answer is seen to by the next plan
             except GuestnetError as error:
                 what = f"{change.key.kind} {change.key.name} could not be put back: {error.what}"
                 problems.append(Problem(what, error.todo or "see to it, then apply again"))

@@ -12,6 +12,7 @@ from guestnet.decide import admit
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
 from guestnet.decide.plan import Plan, cut_off
+from guestnet.decide.prefer import wanted as prefer
 from guestnet.decide.state import Bridge, Change, File, Network, Setting, Table, Unit
 from guestnet.spec import world
 from guestnet.words.addresses import is_private
@@ -90,6 +91,7 @@ def step(change: Change) -> str:
         "unit": f"{name} {'removed' if change.after is None else 'enabled and started'}",
         "completion": f"completion {name} {verb}",
         "link": f"link {name} {verb}",
+        "prefer": f"gai.conf of {name} {'as before' if change.after is None else 'written'}",
     }
     return words.get(kind, f"{name} {verb}")
 
@@ -114,6 +116,13 @@ def _one(change: Change, plan: Plan, titles: Mapping[str, str]) -> _Part:
         return 1, _guest_title(name, titles), [(_reservation(change), "live")]
     if kind == "hookdata" and name != hookdata.TABLE_FILE:
         return 1, _guest_title(name, titles), [(line, "live") for line in _forward_changes(change)]
+    if kind == "prefer":
+        line = prefer.line(change, plan.world, plan.facts)
+        return (
+            1,
+            _guest_title(dhcp.file_name(name), titles),
+            [(line, "by its agent; for programs started from then on")],
+        )
     silent = kind in ("memory", "hookdata") or (kind == "folder" and change.before is None)
     alone = all(other.key.kind != "hookdata" for other in plan.changes)
     return 2, "host", [] if silent else _host_lines(change, alone=alone)

@@ -22,6 +22,8 @@ class Domain:
     running: bool
     nics: tuple[DomainNic, ...]  # in the order of the XML
     devices: tuple[str, ...] = ()  # PCI addresses that its own definition names, as 0000:01:10.0
+    uuid: str = ""
+    agent: bool = False  # its guest agent is connected
 
 
 @dataclass(frozen=True)

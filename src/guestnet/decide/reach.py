@@ -84,7 +84,7 @@ def _family(world: World, facts: Facts, family: int) -> Iterator[Cell]:
     forwards = _forwards(world, family)
     for network in there:
         end = End("network", network.name)
-        yield Cell(end, INTERNET, family, *_outwards(network, facts, family))
+        yield Cell(end, INTERNET, family, *outwards(network, facts, family))
         yield Cell(INTERNET, end, family, *_inwards(network, forwards.get(network.name, []), facts, family))
         yield Cell(end, end, family, *_among(network))
         yield Cell(end, HOST, family, *_host(network, "guests", "the host"))
@@ -100,7 +100,8 @@ def _family(world: World, facts: Facts, family: int) -> Iterator[Cell]:
 _Said = tuple[Verdict, str]
 
 
-def _outwards(network: Network, facts: Facts, family: int) -> _Said:
+def outwards(network: Network, facts: Facts, family: int) -> tuple[Verdict, str]:
+    """Whether guests of the network get out to the internet, and why."""
     if network.mode == "isolated":
         return "no", "isolated: nothing leaves the network"
     if not any(family in uplink.families for uplink in facts.uplinks):

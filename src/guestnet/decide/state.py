@@ -111,7 +111,17 @@ class Proxy:
     active: bool = True
 
 
-Thing = Folder | File | Setting | Table | Network | Admit | Unit | Link | Bridge | Proxy | Ndp
+@dataclass(frozen=True)
+class Prefer:
+    """Our lines in the gai.conf of a guest, by its name: the prefixes that get the label of global addresses. uuid: of
+    the domain they were written in. by_hand: `guestnet prefer-ipv6` asked for them, not the file."""
+
+    prefixes: tuple[str, ...]
+    uuid: str
+    by_hand: bool = False
+
+
+Thing = Folder | File | Setting | Table | Network | Admit | Unit | Link | Bridge | Proxy | Ndp | Prefer
 State = Mapping[Key, Thing]
 
 # The order in which things come to be; they go in the reverse order. A kind's reason stands beside it.
@@ -134,6 +144,7 @@ KINDS: dict[str, type[Thing]] = {
     "unit": Unit,  # last, and so the first to go: its start puts rules in, which only the steps before can take back
     "link": Link,  # this and the next are of `guestnet setup` alone
     "completion": File,
+    "prefer": Prefer,  # when guests can get out over IPv6, and gone before they can't
 }
 
 

@@ -6,12 +6,16 @@ Pure; made from a plan, because what a plan would change is what differs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from guestnet.decide.describe import describe
 from guestnet.decide.desired import address_now
 from guestnet.decide.facts import Facts
 from guestnet.decide.plan import Plan
+from guestnet.decide.prefer.record import Record
+from guestnet.decide.prefer.uses import families
 from guestnet.decide.state import Key, Network, State
 from guestnet.spec.world import Guest, Nic
 
@@ -25,10 +29,12 @@ class Status:
     drift: tuple[str, ...]
 
 
-def make_status(plan: Plan, live: State) -> Status:
+def make_status(plan: Plan, live: State, preferred: Mapping[str, Record] = MappingProxyType({})) -> Status:
+    """preferred: by guest, what was written in its gai.conf."""
+    first = families(plan.world, plan.facts, preferred)
     return Status(
         networks=tuple(_networks(plan, live)),
-        guests=tuple(row for guest in plan.world.guests for row in _guest(guest, plan.facts)),
+        guests=tuple(row for guest in plan.world.guests for row in _guest(guest, plan.facts, first[guest.name])),
         drift=tuple(_drift(plan, live)),
     )
 
@@ -59,11 +65,11 @@ def _count(plan: Plan, name: str) -> str:
     return f"{count} guest{'s' if count != 1 else ''}"
 
 
-def _guest(guest: Guest, facts: Facts) -> list[tuple[str, ...]]:
-    """A row a NIC."""
+def _guest(guest: Guest, facts: Facts, first: str) -> list[tuple[str, ...]]:
+    """A row a NIC. first: the family that its programs try first."""
     domain = next((domain for domain in facts.domains if domain.name == guest.name), None)
     state = "not defined" if domain is None else "running" if domain.running else "off"
-    return [(guest.name, state, nic.network, *_addresses(guest, nic, facts)) for nic in guest.nics]
+    return [(guest.name, state, nic.network, *_addresses(guest, nic, facts), first) for nic in guest.nics]
 
 
 def _addresses(guest: Guest, nic: Nic, facts: Facts) -> tuple[str, str]:

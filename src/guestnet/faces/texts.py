@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from guestnet.compile import dhcp, netxml, nft, ruleset, translation
+from guestnet.decide.prefer import printed
+from guestnet.decide.prefer.wanted import means
 from guestnet.spec.world import World
 
 
@@ -35,3 +37,14 @@ def dhcp_text(world: World) -> str:
                 unknown = f"# MAC not written in the file; libvirt tells it: {nic.ipv4 or ''} {nic.ipv6 or ''}\n"
                 lines.append(dhcp.line(nic.mac, nic.ipv4, nic.ipv6, guest.name) if nic.mac else unknown)
     return "".join(lines)
+
+
+def gai_text(world: World) -> str:
+    """What comes into the /etc/gai.conf of each guest that shall prefer IPv6."""
+    parts = []
+    for guest in world.guests:
+        if guest.prefer6:
+            found = means(world, guest, None)
+            text = printed.file(found.prefixes) if found.prefixes else f"# nothing: {found.why}\n"
+            parts.append(f"# /etc/gai.conf in {guest.name}\n{text}")
+    return "".join(parts)

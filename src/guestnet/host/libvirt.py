@@ -14,14 +14,18 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_netw
 from types import TracebackType
 
 import libvirt
+import libvirt_qemu
 
 from guestnet.compile import netxml
 from guestnet.decide.facts import Domain, DomainNic, ForeignNetwork, Lease
 from guestnet.decide.state import Network
 from guestnet.host.run import ProgramError, run
 from guestnet.words.pci import PARTS, joined
-from guestnet.words.problems import GuestnetError
+from guestnet.words.problems import AsideError, GuestnetError
+from guestnet.words.shown import shown
 
+_AGENT = "devices/channel/target[@name='org.qemu.guest_agent.0'][@state='connected']"
+_FORBIDDEN = re.compile("has been disabled|not been found|CommandNotFound|not allowed")
 _FORWARDING = {"nat", "route", "open"}  # the modes for which libvirt makes the host a router
 
 libvirt.registerErrorHandler(lambda _context, _error: None, None)  # it would print by itself
@@ -103,8 +107,10 @@ class Libvirt:
         with _speaking("reading the guests"):
             for domain in self._link.listAllDomains():
                 with _gone_meanwhile():
-                    nics = tuple(nic for nic, _ in _nics(domain))
-                    found.append(Domain(domain.name(), bool(domain.isActive()), nics, _devices(domain)))
+                    root = _xml(domain)
+                    nics, its = tuple(nic for nic, _ in _nics(root)), _devices(domain)
+                    running, uuid = bool(domain.isActive()), domain.UUIDString()
+                    found.append(Domain(domain.name(), running, nics, its, uuid, root.find(_AGENT) is not None))
         return tuple(sorted(found, key=lambda domain: domain.name))
 
     def put_network(self, name: str, before: Network | None, after: Network | None) -> None:
@@ -163,8 +169,20 @@ class Libvirt:
         for domain in self._link.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
             with _gone_meanwhile():
                 name = domain.name()
-                found += [Tap(name, nic.network, nic.bridge, tap) for nic, tap in _nics(domain) if tap]
+                found += [Tap(name, nic.network, nic.bridge, tap) for nic, tap in _nics(_xml(domain)) if tap]
         return tuple(found)
+
+    def ask_agent(self, guest: str, message: str, seconds: int) -> str:
+        """The answer of a guest's agent, as it is; libvirt waits 5 s more where the agent says nothing at all.
+
+        Raises AsideError: the guest is off, has no agent, or that is silent or refuses. What it says is the guest's.
+        """
+        try:
+            return str(libvirt_qemu.qemuAgentCommand(self._link.lookupByName(guest), message, seconds, 0))
+        except libvirt.libvirtError as error:
+            said = shown(error.get_error_message() or "")
+            todo = "let its agent do that: see its --block-rpcs, --allow-rpcs" if _FORBIDDEN.search(said) else ""
+            raise AsideError(f"the agent of guest {guest}: {said}", todo) from error
 
     def leases(self, network: str) -> tuple[Lease, ...]:
         """The DHCP leases in a network, the latest first; none when it does not run."""
@@ -175,9 +193,12 @@ class Libvirt:
             return tuple(Lease(network, lease["mac"].lower(), ip_address(lease["ipaddr"])) for lease in latest)
 
 
-def _nics(domain: libvirt.virDomain) -> list[tuple[DomainNic, str]]:
-    """(NIC, tap) of each NIC with a MAC, in the order of the XML; no tap while the guest is off."""
-    root = ET.fromstring(domain.XMLDesc())  # noqa: S314  libvirt's own output
+def _xml(domain: libvirt.virDomain) -> ET.Element:
+    return ET.fromstring(domain.XMLDesc())  # noqa: S314  libvirt's own output
+
+
+def _nics(root: ET.Element) -> list[tuple[DomainNic, str]]:
+    """(NIC, tap) of each NIC with a MAC, in the order of the domain's XML; no tap while the guest is off."""
     found = []
     for nic in root.findall("devices/interface"):
         source, mac, target = (

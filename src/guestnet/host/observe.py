@@ -12,7 +12,7 @@ from guestnet.host import chains, files, firewall, neighbours, netlink, proxies,
 from guestnet.host.libvirt import Libvirt
 
 
-def normal_form(desired: State) -> State:
+def normal_form(desired: State) -> dict[Key, Thing]:
     """The desired state with what is ours in the firewall as this host's nft prints it, so that both sides can be
     compared."""
     admits = {key.name: thing.rules for key, thing in desired.items() if isinstance(thing, Admit)}
@@ -25,7 +25,7 @@ def normal_form(desired: State) -> State:
     }
 
 
-def observe(libvirt: Libvirt, desired: State) -> State:
+def observe(libvirt: Libvirt, desired: State) -> dict[Key, Thing]:
     """Everything of ours that is there. `desired` only says which sysctls to look at."""
     live: dict[Key, Thing] = {}
     _add_files(live, "memory", [MEMORY, APPLIED])

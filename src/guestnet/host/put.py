@@ -3,8 +3,34 @@
 from __future__ import annotations
 
 from guestnet.decide import acceptra
-from guestnet.decide.state import Admit, Bridge, Change, File, Folder, Link, Network, Proxy, Setting, Table, Thing, Unit
-from guestnet.host import bridge, chains, dnsmasq, files, firewall, neighbours, netlink6, proxies, sysctl, systemd
+from guestnet.decide.state import (
+    Admit,
+    Bridge,
+    Change,
+    File,
+    Folder,
+    Link,
+    Network,
+    Prefer,
+    Proxy,
+    Setting,
+    Table,
+    Thing,
+    Unit,
+)
+from guestnet.host import (
+    bridge,
+    chains,
+    dnsmasq,
+    files,
+    firewall,
+    neighbours,
+    netlink6,
+    preferences,
+    proxies,
+    sysctl,
+    systemd,
+)
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import rules_lock
 from guestnet.words.problems import GuestnetError
@@ -21,6 +47,8 @@ def put(libvirt: Libvirt, change: Change) -> None:
             )
         case "bridge":
             bridge.put_bridge(name, after if isinstance(after, Bridge) else None)
+        case "prefer":
+            preferences.put(libvirt, name, after if isinstance(after, Prefer) else None)
         case _:
             put_locally(change)
 

@@ -276,7 +276,8 @@ class Nic(BaseModel):
 
 
 class Guest(BaseModel):
-    """A guest; `network`, `mac`, `ipv4` and `ipv6` are its only NIC, or `nics` has them all."""
+    """A guest; `network`, `mac`, `ipv4` and `ipv6` are its only NIC, or `nics` has them all.
+    `prefer_ipv6`: its /etc/gai.conf puts IPv6 first."""
 
     model_config = CONFIG
     network: values.NetworkName | None = None
@@ -284,6 +285,7 @@ class Guest(BaseModel):
     ipv4: values.Ip4 | None = None
     ipv6: values.Ip6 | None = None
     nics: Annotated[tuple[Nic, ...], _nothing_is(list)] = ()
+    prefer_ipv6: values.Flag = False
     forwards: Annotated[tuple[Forward, ...], _nothing_is(list)] = ()
 
     _empty = model_validator(mode="before")(lambda value: {} if value is None else value)

@@ -287,7 +287,7 @@ def _guest(name: str, guest: models.Guest, v4: Addresses4, v6: Addresses6, macs:
         chosen = frozenset(family for family, its in ((4, nic.ipv4), (6, nic.ipv6)) if its is None)
         nics.append(world.Nic(nic.network, mac, v4.get(key), v6.get(key), nic.mac is not None, chosen))
     spelled = [one for forward in guest.forwards if forward.enabled for one in _forwards(forward, tuple(nics))]
-    return world.Guest(name, tuple(nics), tuple(sorted(spelled, key=_order)))
+    return world.Guest(name, tuple(nics), tuple(sorted(spelled, key=_order)), guest.prefer_ipv6)
 
 
 def _opening(written: tuple[world.Forward, ...], networks: tuple[world.Network, ...]) -> tuple[world.Forward, ...]:

@@ -138,6 +138,8 @@ def _side6(side: world.Side6 | None, written: models.Side6) -> Value:
 def _guest(written: models.Guest, guest: world.Guest) -> Value:
     nics = [_nic(nic) for nic in guest.nics]
     shown: dict[str, Value] = {"nics": [*nics]} if written.nics else dict(nics[0]) if nics else {}
+    if guest.prefer6:
+        shown["prefer_ipv6"] = True
     if written.forwards:
         shown["forwards"] = [_forward(forward) for forward in written.forwards]
     return shown

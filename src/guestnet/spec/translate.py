@@ -11,10 +11,6 @@ from guestnet.spec.document import Loaded, Path
 from guestnet.spec.near import did_you_mean
 from guestnet.words.problems import Problem
 
-# Keys of the file format that this version does not have yet, per model, with what to do meanwhile
-NOT_YET: dict[type[BaseModel], dict[str, str]] = {
-    models.Guest: {"prefer_ipv6": "leave it out, and set /etc/gai.conf in the guest by hand"},
-}
 _KINDS = {"dict": "a mapping", "model": "a mapping", "list": "a list", "tuple": "a list"}
 _LISTS = ("forwards", "nics", "ranges", "forwarders", "deny", "hosts", "devices", "interfaces")
 _TOPS_AND_LISTS = ("networks", "guests", *_LISTS)
@@ -90,8 +86,6 @@ def _unknown(path: Path, loaded: Loaded) -> Problem:
     key = str(path[-1])
     model = _model_at(path[:-1])
     place = loaded.key(path)
-    if key in NOT_YET.get(model, {}):
-        return Problem(f"{key} is not there yet in this version", NOT_YET[model][key], place)
     known = [field.alias or name for name, field in model.model_fields.items()]
     return Problem(f'unknown key "{key}" in {where(path[:-1])}', did_you_mean(key, known), place)
 

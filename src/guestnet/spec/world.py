@@ -166,6 +166,7 @@ class Guest:
     name: str
     nics: tuple[Nic, ...]
     forwards: tuple[Forward, ...]
+    prefer6: bool = False  # its resolver is to put IPv6 first
 
 
 @dataclass(frozen=True)

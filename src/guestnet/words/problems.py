@@ -63,6 +63,10 @@ class ConflictError(GuestnetError):
     """Somebody else changed the same thing meanwhile; theirs is left as it is."""
 
 
+class AsideError(GuestnetError):
+    """Something that could not be done and that nothing else waits for: the rest goes on, and it is said at the end."""
+
+
 class ProblemsError(GuestnetError):
     """All the problems of one input at once, in the order of their places. `nothing` says what was spared."""
 

@@ -12,13 +12,14 @@ from guestnet.decide.select.policies import known_local
 from guestnet.decide.select.table import reasons, table
 
 
-def screen(case: Case, resolver: str) -> list[str]:
+def screen(case: Case, resolver: str, guest: str = "") -> list[str]:
+    """guest: one that can be mended by name."""
     if resolver == "musl":  # it makes one number of each, and compares no pairs
         return [f" {i}  {dest}" for i, dest in enumerate(order(case, resolver), 1)]
     before = explain(case, resolver)
     lines = _block(before)
     if resolver == "glibc":
-        lines += _mended(case, before) + _others(case)
+        lines += _mended(case, before, guest) + _others(case)
     return lines
 
 
@@ -33,7 +34,7 @@ def _block(found: Explained) -> list[str]:
     return [*table(found), *(["", *told] if told else [])]
 
 
-def _mended(case: Case, before: Explained) -> list[str]:
+def _mended(case: Case, before: Explained, guest: str) -> list[str]:
     after = fixed(case)
     if after is None:
         return ["", "It has no unique local address of its own (fc00::/7), so there is nothing to mend."]
@@ -42,9 +43,12 @@ def _mended(case: Case, before: Explained) -> list[str]:
     if _addresses(found) == _addresses(before):
         return ["", f"With the whole table and `label {prefix} 1` in its /etc/gai.conf the order would be the same."]
     first = found.rows[0].seen.address
+    by_name = f"Mend it in the guest: guestnet prefer-ipv6 {guest}; or by hand, all of these lines in"
     lines = [
         "",
-        f"Mend it in the guest's /etc/gai.conf, with all of these lines. With them: {first} first",
+        f"{by_name} its /etc/gai.conf. With them: {first} first"
+        if guest
+        else f"Mend it in the guest's /etc/gai.conf, with all of these lines. With them: {first} first",
         *(f"    {line}" for line in (after.gai_conf or b"").decode().splitlines()),
         "",
     ]

@@ -33,7 +33,12 @@ def change(options: Options, wanted: Wish, yes: bool, *, verb: str, question: st
             return 0
         if not agreed(question, yes):
             raise GuestnetError(spared)
-        act.apply(wanted, plan, memory, libvirt, progress)
+        aside = act.apply(wanted, plan, memory, libvirt, progress)
+    if aside:
+        for error in aside:
+            typer.echo(str(error), err=True)
+        typer.echo("the rest is done; guestnet plan shows what is left", err=True)
+        return 1
     typer.echo("done: the host is as the file says" if wanted.spec else "done: nothing of guestnet is left", err=True)
     return 0
 
@@ -55,7 +60,8 @@ def edit(options: Options, make: Callable[[bytes], Edited], yes: bool, *, verb: 
             raise GuestnetError(spared)
         # A link stays one: what it leads to is written.
         with edited(str(Path(options.file).resolve()), source.decode(), found.text):
-            act.apply(wanted, plan, memory, libvirt, progress)
+            for error in act.apply(wanted, plan, memory, libvirt, progress):
+                typer.echo(str(error), err=True)
         for note in plan.notices:
             if note not in pending.notices:
                 typer.echo(f"note: {note}", err=True)

@@ -37,15 +37,18 @@ def reach(
     from guestnet.act.brokenhop import broken_hops
     from guestnet.act.measure import measure
     from guestnet.act.uplink6 import unanswered
+    from guestnet.decide.prefer.uses import families
     from guestnet.decide.reach import predict
     from guestnet.faces.cli.measured import place
+    from guestnet.host import preferences
 
     options: Options = context.obj
     how = _how(probe, lan, source)
     host, drift = place(options, "reach", target or [])
     cells = predict(host.world, host.facts)
     if not probe:
-        return _predicted(options, cells, _modes(host.world))
+        first = families(host.world, host.facts, preferences.records())
+        return _predicted(options, cells, _modes(host.world), first)
     begun = time.monotonic()
     found, dead = unanswered(host, measure(host, cells, _report, how))
     seconds = time.monotonic() - begun
@@ -104,13 +107,15 @@ def _heard(one: Measured, followed: Mapping[Key, Followed]) -> dict[str, Any]:
     return shown
 
 
-def _predicted(options: Options, cells: tuple[Cell, ...], modes: Mapping[str, str]) -> int:
+def _predicted(options: Options, cells: tuple[Cell, ...], modes: Mapping[str, str], first: Mapping[str, str]) -> int:
+    """first: the family that each guest tries first."""
+    from guestnet.decide.prefer.uses import lines
     from guestnet.decide.reachtext import reasons, table
 
     if options.format is Format.json:
-        typer.echo(json.dumps({"cells": [_data(cell) for cell in cells]}, indent=2))
+        typer.echo(json.dumps({"cells": [_data(cell) for cell in cells], "guests": dict(first)}, indent=2))
         return 0
-    for line in (*table(cells, {}, modes, probed=False), "", *reasons(cells)):
+    for line in (*table(cells, {}, modes, probed=False), "", *reasons(cells), *lines(first)):
         typer.echo(line)
     return 0
 

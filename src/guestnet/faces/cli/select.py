@@ -55,16 +55,30 @@ def select(  # noqa: PLR0913, PLR0917  the options of the command line
     dests: list[Address] = []
     for name in names:
         dests += _addresses(name)
-    content = None if gai_conf is None else _read(str(gai_conf))
+    own, content = _own(who if not sources else "", gai_conf)
     asked = Case(host, tuple(dict.fromkeys(dests)), content, dns=True)
-    own = "no gai.conf of its own" if gai_conf is None else f"gai.conf as {gai_conf}"
     head = f"{who} ({policy}{f', {own}' if policy is Resolver.glibc else ''}) asks for {', '.join(names)} and would try"
     if options.format is Format.json:
         typer.echo(json.dumps(_data(asked, policy), indent=2))
     else:
-        _print(asked, policy, head)
+        _print(asked, policy, head, who if not sources else "")
     _odd(content)
     return 0
+
+
+def _own(guest: str, gai_conf: Path | None) -> tuple[str, bytes | None]:
+    """Its gai.conf, and what that is."""
+    from guestnet.host import preferences
+
+    if gai_conf is not None:
+        return f"gai.conf as {gai_conf}", _read(str(gai_conf))
+    try:
+        record = preferences.of(guest) if guest else None
+    except GuestnetError:  # root's to read
+        record = None
+    if record and record.done:
+        return "gai.conf as guestnet wrote it", record.wrote
+    return "no gai.conf of its own", None
 
 
 def _cases(path: str, policy: Resolver) -> int:
@@ -150,11 +164,11 @@ def _data(case: Case, policy: Resolver) -> dict[str, Any]:
     return found
 
 
-def _print(case: Case, policy: Resolver, head: str) -> None:
+def _print(case: Case, policy: Resolver, head: str, guest: str) -> None:
     from guestnet.decide.select.screen import screen
 
     typer.echo(f"{head}\n")
-    for line in screen(case, policy):
+    for line in screen(case, policy, guest):
         typer.echo(line)
 
 

@@ -23,7 +23,7 @@ def status(context: typer.Context) -> int:
     wanted = wish(options)
     with host(options, "status") as libvirt:
         seen = look(wanted, libvirt)
-    found = make_status(seen.plan, seen.live)
+    found = make_status(seen.plan, seen.live, seen.preferred)
     running = [domain.name for domain in seen.plan.facts.domains if domain.running]
     listed = forwards.of(json.loads(applied(wanted.spec or Spec(), seen.plan.world)), running)
     if options.format is Format.json:

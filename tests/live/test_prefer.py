@@ -1,0 +1,164 @@
+"""`guestnet prefer-ipv6` in a real guest with glibc: IPv4 first before, IPv6 first after, as it was when undone."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+
+import pytest
+
+from lab.guest import RealGuest
+from lab.inet import ROUTER4, ROUTER6
+from tests.live.conftest import FILE, SEED, Spine, apply
+
+pytestmark = pytest.mark.lab
+
+NAME = "echo.example"
+GAI = "/etc/gai.conf"
+
+
+def asked(guest: RealGuest) -> list[str]:
+    """What a fresh process in the guest gets for the name."""
+    lines = guest.run(["getent", "ahosts", NAME]).stdout.splitlines()
+    return list(dict.fromkeys(line.split()[0] for line in lines))
+
+
+def test_ipv6_first_is_used_and_undone(spine: Spine) -> None:
+    guest, host = spine.guest, spine.host
+    assert asked(guest) == [ROUTER4, ROUTER6]
+    done = host.guestnet("prefer-ipv6", "web1", "--name", NAME)
+    print(done.stdout, done.stderr)
+    before, after = done.stdout.split("Its /etc/gai.conf is written")
+    assert f" 1  {ROUTER4} " in before
+    assert f" 1  {ROUTER6} " in after
+    assert "Predicted" not in done.stdout
+    first, *_ = asked(guest)
+    assert first == ROUTER6
+    assert guest.probe("tcp", first, 7).text == "inet tcp 7 from 2001:db8:1::2"
+    assert "prefers IPv6" in host.guestnet("status").stdout
+    assert "prefers IPv6 where a host has both: web1" in host.guestnet("reach").stdout
+    # The file says nothing of it, and apply leaves alone what was done by hand.
+    assert "Nothing to do" in host.guestnet("plan").stdout
+    assert "nothing was changed" in host.guestnet("prefer-ipv6", "web1", "--name", NAME).stdout
+    assert "is as it was before" in host.guestnet("prefer-ipv6", "web1", "--undo").stdout
+    assert asked(guest) == [ROUTER4, ROUTER6]
+    assert guest.run("ls -A /etc | grep gai", check=False).stdout == ""
+    assert "prefers IPv4" in host.guestnet("status").stdout
+    assert host.run(["ls", "/var/lib/guestnet"]).stdout.split() == ["applied.json", "compiled", "memory.json"]
+
+
+OWN = b"# meine Datei, \xe4lter als UTF-8\nscopev4 ::ffff:0:0/96 14\nreload yes\nlast line without an end"
+
+
+def put(guest: RealGuest, content: bytes, mode: str = "640") -> None:
+    """The guest's own gai.conf."""
+    guest.run(["sh", "-c", f"base64 -d >{GAI} && chmod {mode} {GAI}"], input=b64encode(content).decode())
+
+
+def held(guest: RealGuest) -> bytes | None:
+    out = guest.run(f"[ ! -e {GAI} ] || base64 {GAI}").stdout
+    return b64decode(out) if out else None
+
+
+@pytest.fixture
+def own(spine: Spine) -> Iterator[RealGuest]:
+    """web1 with a gai.conf of its own, which is the same again at the end, and nothing beside it."""
+    put(spine.guest, OWN)
+    yield spine.guest
+    spine.host.guestnet("prefer-ipv6", "web1", "--undo")
+    assert held(spine.guest) == OWN
+    assert spine.guest.run(["stat", "-c", "%a", GAI]).stdout.strip() == "640"
+    assert spine.guest.run("ls -A /etc | grep gai").stdout.split() == ["gai.conf"]
+    spine.guest.run(["rm", GAI])
+
+
+def test_what_is_not_ours_stays(spine: Spine, own: RealGuest) -> None:
+    done = spine.host.guestnet("prefer-ipv6", "web1", "--name", NAME)
+    assert "gai.conf: not UTF-8 (first in line 1)" in done.stderr
+    content = held(own)
+    assert content is not None
+    assert content.endswith(OWN)
+    assert asked(own)[0] == ROUTER6
+
+
+def test_changed_by_somebody_since(spine: Spine, own: RealGuest) -> None:
+    spine.host.guestnet("prefer-ipv6", "web1", "--name", NAME)
+    own.run(f"echo >>{GAI}; echo '# more' >>{GAI}")
+    assert "is as it was before" in spine.host.guestnet("prefer-ipv6", "web1", "--undo").stdout
+    assert held(own) == OWN + b"\n# more\n"
+    put(own, OWN)
+
+
+def test_a_megabyte(spine: Spine, own: RealGuest) -> None:
+    large = b"# filling\n" * (1 << 17)
+    put(own, b"")
+    own.run(f"yes '# filling' | head -n {1 << 17} >{GAI}")
+    done = spine.host.guestnet("prefer-ipv6", "web1", "--name", NAME)
+    assert "gai.conf: 1.2 MB" in done.stderr
+    assert asked(own)[0] == ROUTER6
+    spine.host.guestnet("prefer-ipv6", "web1", "--undo")
+    assert own.run(["sha256sum", GAI]).stdout.split()[0] == sha256(large).hexdigest()
+    put(own, OWN)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (
+            b"label fc00::/7 6\nlabel ::ffff:0:0/96 4\nlabel fddc:82d7:369f::/48 6\n",
+            "says otherwise of fddc:82d7:369f::/48",
+        ),
+        (b"precedence ::ffff:0:0/96 100\n", "its precedence lines give IPv4 100 and IPv6 40"),
+    ],
+)
+def test_lines_that_say_otherwise_are_not_overruled(spine: Spine, own: RealGuest, lines: bytes, says: str) -> None:
+    put(own, lines)
+    done = spine.host.guestnet("prefer-ipv6", "web1", "--name", NAME, check=False)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert held(own) == lines
+    put(own, OWN)
+
+
+def test_label_lines_of_its_own_are_the_table(spine: Spine, own: RealGuest) -> None:
+    """The seed's line alone: nothing is added but our row, and it is IPv6 first as it was."""
+    put(own, b"label fc00::/7 6\nlabel ::ffff:0:0/96 4\n")
+    assert asked(own)[0] == ROUTER4
+    spine.host.guestnet("prefer-ipv6", "web1", "--name", NAME)
+    content = held(own) or b""
+    assert content.count(b"label ") == 3
+    assert asked(own)[0] == ROUTER6
+    spine.host.guestnet("prefer-ipv6", "web1", "--undo")
+    put(own, OWN)
+
+
+def test_the_script_for_a_guest_without_agent(spine: Spine, own: RealGuest) -> None:
+    script = spine.host.guestnet("prefer-ipv6", "web1", "--print", "shell", "--name", NAME).stdout
+    for _ in range(2):
+        assert own.run(["sh"], input=script).stdout.startswith(ROUTER6)
+        assert (held(own) or b"").endswith(OWN)
+    own.run(["chmod", "640", GAI])
+
+
+def test_by_the_file(spine: Spine, own: RealGuest) -> None:
+    """By apply, live; taken back when NAT66 leaves the network, and when the key leaves the file."""
+    host = spine.host
+    wish = SEED.replace("network: lab\n", "network: lab\n    prefer_ipv6: true\n")
+    host.write(FILE, wish)
+    plan = host.guestnet("plan").stdout
+    assert "+ IPv6 first: label fddc:82d7:369f::/48 1 in its /etc/gai.conf" in plan
+    assert "gai.conf of web1 written" in apply(host)
+    assert asked(own)[0] == ROUTER6
+    assert "Nothing to do" in host.guestnet("plan").stdout
+    host.write(FILE, wish.replace("nat: {ipv6: true", "nat: {ipv6: false"))
+    plan = host.guestnet("plan").stdout
+    assert "- IPv6 first: its /etc/gai.conf as before: its IPv6 does not get out: no NAT, and" in plan
+    apply(host)
+    assert held(own) == OWN
+    assert "note: guest web1: prefer_ipv6 changes nothing in it: its IPv6" in host.guestnet("plan").stdout
+    apply(host, wish)
+    assert asked(own)[0] == ROUTER6
+    apply(host, SEED)
+    assert held(own) == OWN
+    assert "Nothing to do" in host.guestnet("plan").stdout
