@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from guestnet.words.problems import AsideError
+from guestnet.words.problems import AsideError, SilentError
 from guestnet.words.shown import shown
 
 CALL, ALL = 10, 60  # seconds that a call may take, and all of them
@@ -41,16 +41,23 @@ class Agent:
     def __init__(self, ask: Ask, guest: str, seconds: float = ALL) -> None:
         self._ask, self.guest = ask, guest
         self._end = time.monotonic() + seconds
+        self._silent: SilentError | None = None
 
     def call(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         """Its `return`."""
+        if self._silent:
+            raise self._silent
         left = self._end - time.monotonic()
         if left <= 0:
             raise AsideError(
                 f"the agent of guest {self.guest} is too slow: {command} was not asked any more", "try again"
             )
         message = json.dumps({"execute": command} | ({"arguments": arguments} if arguments else {}))
-        said = self._ask(self.guest, message, math.ceil(min(CALL, left)))
+        try:
+            said = self._ask(self.guest, message, math.ceil(min(CALL, left)))
+        except SilentError as error:
+            self._silent = error
+            raise
         try:
             return json.loads(said)["return"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -75,7 +82,7 @@ class Agent:
 
     def read(self, path: str, most: int) -> bytes:
         """A file; one of more than `most` bytes is refused."""
-        content = b""
+        content = bytearray()
         with self._opened(path, "r") as handle:
             while True:
                 found = self.call("guest-file-read", {"handle": handle, "count": PIECE})
@@ -83,7 +90,7 @@ class Agent:
                 if len(content) > most:
                     raise AsideError(f"{path} of guest {self.guest} is larger than {most >> 20} MB", "look at it there")
                 if found.get("eof"):
-                    return content
+                    return bytes(content)
 
     def write(self, path: str, content: bytes) -> None:
         """A file, new or in place of one."""

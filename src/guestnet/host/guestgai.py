@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
 from guestnet.host.agent import Agent, Ran
-from guestnet.words.problems import AsideError, GuestnetError
+from guestnet.words.problems import AsideError, GuestnetError, SilentError
 from guestnet.words.shown import shown
 
 PATH, NEW = "/etc/gai.conf", "/etc/.gai.conf.guestnet-new"
@@ -92,6 +92,8 @@ def _system(agent: Agent) -> str | None:
     """What Windows calls itself; None for others, also those whose agent does not say (before QEMU 2.10)."""
     try:
         system = agent.call("guest-get-osinfo")
+    except SilentError:
+        raise
     except AsideError:
         return None
     if not isinstance(system, dict) or system.get("id") != "mswindows":

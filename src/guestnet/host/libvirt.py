@@ -21,7 +21,7 @@ from guestnet.decide.facts import Domain, DomainNic, ForeignNetwork, Lease
 from guestnet.decide.state import Network
 from guestnet.host.run import ProgramError, run
 from guestnet.words.pci import PARTS, joined
-from guestnet.words.problems import AsideError, GuestnetError
+from guestnet.words.problems import AsideError, GuestnetError, SilentError
 from guestnet.words.shown import shown
 
 _AGENT = "devices/channel/target[@name='org.qemu.guest_agent.0'][@state='connected']"
@@ -175,12 +175,14 @@ class Libvirt:
     def ask_agent(self, guest: str, message: str, seconds: int) -> str:
         """The answer of a guest's agent, as it is; libvirt waits 5 s more where the agent says nothing at all.
 
-        Raises AsideError: the guest is off, has no agent, or that is silent or refuses. What it says is the guest's.
+        Raises SilentError; or AsideError: the guest is off, has no agent, or that refuses. What it says is the guest's.
         """
         try:
             return str(libvirt_qemu.qemuAgentCommand(self._link.lookupByName(guest), message, seconds, 0))
         except libvirt.libvirtError as error:
             said = shown(error.get_error_message() or "")
+            if error.get_error_code() == libvirt.VIR_ERR_AGENT_UNRESPONSIVE:
+                raise SilentError(f"the agent of guest {guest}: {said}", "see whether qemu-ga runs in it") from error
             todo = "let its agent do that: see its --block-rpcs, --allow-rpcs" if _FORBIDDEN.search(said) else ""
             raise AsideError(f"the agent of guest {guest}: {said}", todo) from error
 

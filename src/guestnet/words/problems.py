@@ -67,6 +67,10 @@ class AsideError(GuestnetError):
     """Something that could not be done and that nothing else waits for: the rest goes on, and it is said at the end."""
 
 
+class SilentError(AsideError):
+    """Whoever was asked does not answer, so there is no use in asking more."""
+
+
 class ProblemsError(GuestnetError):
     """All the problems of one input at once, in the order of their places. `nothing` says what was spared."""
 
