@@ -23,6 +23,7 @@ SEED = REPOSITORY / "examples" / "seed.yaml"
 FILE = "/etc/guestnet/guestnet.yaml"
 CLIENT4, CLIENT6 = "203.0.113.9", "2001:db8:1::9"
 PORT = 4023
+NAME = "echo.example"  # of the fake internet; both families
 INBOUND = [(CLIENT4, IPV4), (CLIENT6, IPV6)]
 
 
@@ -90,6 +91,7 @@ def run(lab: Lab, show: Show) -> None:
     inbound(lab, show, lambda client: f"web1 tcp 22 from {client}")
     show.title("from web1 to the internet (the far side says whom it sees: SNAT and NAT66)")
     outbound(guest, show)
+    first_choice(lab, guest, show)
     command(lab, show, "reach", "--probe", expect="as predicted")
     show.title("web1 is shut off; the same connections")
     guest.destroy()
@@ -121,6 +123,25 @@ def outbound(guest: RealGuest, show: Show) -> None:
     for router, host in ((ROUTER4, IPV4), (ROUTER6, IPV6)):
         got = guest.probe("tcp", router, 7)
         show.line(f"web1 -> {router} port 7", said(got), got.text == f"inet tcp 7 from {host}")
+
+
+def first_choice(lab: Lab, guest: RealGuest, show: Show) -> None:
+    """Address selection: IPv4 first, our fix, IPv6 first, and used."""
+    show.title(f"web1 looks up {NAME} (getent ahosts) and connects to what comes first")
+    looked_up(guest, show, (ROUTER4, IPV4))
+    command(lab, show, "prefer-ipv6", "web1", "--name", NAME, expect="is written")
+    show.title("the same again")
+    looked_up(guest, show, (ROUTER6, IPV6))
+
+
+def looked_up(guest: RealGuest, show: Show, wanted: tuple[str, str]) -> None:
+    """wanted: what comes first, and from where the far side is to see the guest come."""
+    lines = guest.run(["getent", "ahosts", NAME]).stdout.splitlines()
+    first, second = dict.fromkeys(line.split()[0] for line in lines)
+    got = guest.probe("tcp", first, 7)
+    show.line(
+        f"{NAME} is {first}, {second}", said(got), (first, got.text) == (wanted[0], f"inet tcp 7 from {wanted[1]}")
+    )
 
 
 def said(got: Answer) -> str:

@@ -162,3 +162,75 @@ def test_by_the_file(spine: Spine, own: RealGuest) -> None:
     apply(host, SEED)
     assert held(own) == OWN
     assert "Nothing to do" in host.guestnet("plan").stdout
+
+
+def test_ipv6_that_leads_nowhere(spine: Spine, own: RealGuest) -> None:
+    """Nothing is written when no answer comes back to the host, or it has no route."""
+    for where, down, up, says in (
+        (
+            spine.lab.inet,
+            "route add blackhole 2001:db8:1::2/128",
+            "route del blackhole 2001:db8:1::2/128",
+            f"no answer over IPv6 comes back to the host from {ROUTER6}",
+        ),
+        (
+            spine.host,
+            f"route del default via {ROUTER6}",
+            f"route add default via {ROUTER6} dev up0",
+            "its IPv6 does not get out: the host has no IPv6 default route",
+        ),
+    ):
+        where.run(["ip", "-6", *down.split()])
+        done = spine.host.guestnet("prefer-ipv6", "web1", "--name", NAME, check=False)
+        where.run(["ip", "-6", *up.split()])
+        assert done.returncode == 1
+        assert says in done.stderr
+        assert held(own) == OWN
+
+
+def test_a_name_that_shows_nothing(spine: Spine, own: RealGuest) -> None:
+    for name, got in (("v4.example", ROUTER4), ("v6.example", ROUTER6), ("nobody.example", "no address")):
+        done = spine.host.guestnet("prefer-ipv6", "web1", "--name", name, check=False)
+        assert done.returncode == 1
+        assert f"guest web1 gets {got} for {name}: not of both families" in done.stderr
+        assert held(own) == OWN
+
+
+def test_a_link_is_somebody_elses(spine: Spine, own: RealGuest) -> None:
+    own.run(f"mv {GAI} /root/elsewhere; ln -s /root/elsewhere {GAI}")
+    done = spine.host.guestnet("prefer-ipv6", "web1", "--name", NAME, check=False)
+    assert "/etc/gai.conf of guest web1 is a link to /root/elsewhere" in done.stderr
+    own.run(f"mv /root/elsewhere {GAI}")
+
+
+def test_json(spine: Spine, own: RealGuest) -> None:
+    found = json.loads(spine.host.guestnet("prefer-ipv6", "web1", "--name", NAME, "--format", "json").stdout)
+    assert found == {
+        "guest": "web1",
+        "libc": "glibc 2.36",
+        "name": NAME,
+        "prefixes": ["fddc:82d7:369f::/48"],
+        "changed": True,
+        "before": [ROUTER4, ROUTER6],
+        "after": [ROUTER6, ROUTER4],
+    }
+    assert json.loads(spine.host.guestnet("reach", "--format", "json").stdout)["guests"] == {"web1": "prefers IPv6"}
+    assert "(glibc, gai.conf as guestnet wrote it)" in spine.host.guestnet("select", "web1", ROUTER4, ROUTER6).stdout
+
+
+def test_off_then_on_and_all_gone(spine: Spine) -> None:
+    """A guest that is off waits; destroy leaves a running one as it was before."""
+    guest, host = spine.guest, spine.host
+    guest.destroy()
+    host.write(FILE, SEED.replace("network: lab\n", "network: lab\n    prefer_ipv6: true\n"))
+    plan = host.guestnet("plan").stdout
+    assert "note: guest web1: prefer_ipv6 waits until it runs; then apply again" in plan
+    assert "Nothing to do" in plan
+    assert "guest web1 is off (start it: virsh start web1" in host.guestnet("prefer-ipv6", "web1", check=False).stderr
+    guest.start()
+    guest.wait_addresses()
+    apply(host)
+    assert asked(guest)[0] == ROUTER6
+    host.guestnet("destroy", "--yes")
+    assert held(guest) is None
+    assert host.run(["ls", "/var/lib"]).stdout.count("guestnet") == 0
