@@ -8,6 +8,7 @@ from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 
 import pytest
 
+from guestnet.compile import ndp
 from guestnet.decide import outside
 from guestnet.decide.desired import desired_state
 from guestnet.decide.facts import Answered, Facts, HostNic, Uplink
@@ -16,6 +17,7 @@ from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
 from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import World
+from guestnet.words.problems import GuestnetError
 
 FILE = """
 networks:
@@ -41,7 +43,7 @@ def host(*addresses: str, nic: str = "up0", more: tuple[tuple[str, str], ...] = 
 
 
 def world(facts: Facts, memory: Memory = EMPTY, text: str = FILE) -> tuple[World, Memory]:
-    taken = Taken(prefixes=outside.prefixes(facts))
+    taken = Taken(prefixes=outside.prefixes(facts), uplinks=tuple(outside.uplinks(facts)))
     spec = load_spec(text.encode(), "x")
     return resolve(spec, memory, random=random.Random(7), taken=taken, macs={})  # noqa: S311  not a secret
 
@@ -109,7 +111,7 @@ def test_what_an_uplink_lacks_is_said_with_what_to_do(facts: Facts, wanted: str)
 def test_where_the_network_runs_already_it_is_a_note() -> None:
     gone = host()
     made, _ = world(ONE)
-    live = {Key("network", name): File("") for name in ("shared", "hidden", "more")}
+    live = {Key("hookdata", ndp.FILE): File(ndp.hook_file(made.networks))}
     assert list(outside.problems(made, gone, live)) == []
     said = "\n".join(outside.notes(made, replace(gone, own=frozenset({"shared"}))))
     assert "network shared: its guests' global addresses do not work now: up0 has no global IPv6 address" in said
@@ -117,8 +119,35 @@ def test_where_the_network_runs_already_it_is_a_note() -> None:
 
 
 def test_a_named_uplink_must_be_there() -> None:
+    """Also where the network has shared another one's until now."""
     text = FILE.replace("prefix: translate}", "prefix: translate}, uplink: up9")
-    assert "network hidden shares its uplink's prefix: there is no NIC up9 (correct uplink:)" in told(ONE, text)
+    wanted = "network hidden shares its uplink's prefix: there is no NIC up9 (correct uplink:)"
+    assert wanted in told(ONE, text)
+    before, memory = world(ONE)
+    made, _ = world(ONE, memory, text)
+    live = {Key("hookdata", ndp.FILE): File(ndp.hook_file(before.networks))}
+    assert [str(problem) for problem in outside.problems(made, ONE, live)] == [wanted]
+
+
+def test_a_network_of_ours_is_no_uplink() -> None:
+    """Its bridge has a prefix that is routed to the host. Nor is a NIC that no default route goes by, unless named."""
+    ours = (("vbr1", IPv6Interface("2001:db8:7::1/64")), ("eth9", IPv6Interface("2001:db8:9::1/64")))
+    facts = replace(host("2001:db8:1::2/128"), addresses=(*host("2001:db8:1::2/128").addresses, *ours))
+    facts = replace(facts, subnets=(("eth9", IPv6Network("2001:db8:9::/64")),), nics=(*facts.nics, HostNic("eth9")))
+    assert outside.prefixes(facts) == (("eth9", IPv6Network("2001:db8:9::/64")),)
+    assert "2001:db8:1::2/128 only" in told(facts)
+    named = FILE.replace("ndp_proxy: true}", "ndp_proxy: true}, uplink: eth9").replace(
+        "translate}", "translate}, uplink: eth9"
+    )
+    assert told(facts, named) == ""
+
+
+def test_a_prefix_is_either_routed_or_on_the_link() -> None:
+    text = FILE.replace("guests:", '  own: {mode: nat, ipv6: {prefix: "2001:db8:1::/64"}}\nguests:')
+    with pytest.raises(
+        GuestnetError, match="network own has 2001:db8:1::/64, and network hidden shares 2001:db8:1::/64"
+    ):
+        world(ONE, text=text)
 
 
 def test_addresses_that_others_have() -> None:

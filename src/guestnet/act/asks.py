@@ -148,7 +148,7 @@ def _whom(wanted: Wanted) -> _Whom | str:
             asked = (end.near if wanted.inside and target.on_lan else end.addresses).get(family)
             port, lacks = port or end.port, f"no end in network {target.name} got an address"
         case _:
-            asked, lacks = target.address, ""
+            asked, lacks = (target.outside or target.address) if _from_outside(wanted) else target.address, ""
     return (asked, port, None) if asked else lacks
 
 
@@ -174,8 +174,14 @@ def _guest(wanted: Wanted) -> _Whom | str:
         return f"{guest.name} has no IPv{wanted.family} address in network {network.name}"
     direct = wanted.inside or wanted.source.kind == "host" or not port
     if direct or not isinstance(network, Network) or wanted.family in network.open:
-        return its[0], port, None
+        translated = _from_outside(wanted) and nic.outside is not None and nic.outside.translated
+        known = nic.global6 if translated and wanted.family == 6 else None  # noqa: PLR2004  a family of IP
+        return str(known or its[0]), port, None
     return _by_forward(wanted, guest, nic, frozenset(its))
+
+
+def _from_outside(wanted: Wanted) -> bool:
+    return wanted.source.kind in ("internet", "outside")
 
 
 def _by_forward(wanted: Wanted, guest: Guest, nic: Nic, its: frozenset[str]) -> _Whom | str:

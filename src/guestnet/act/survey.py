@@ -62,7 +62,8 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     mine = {network.bridge for network in remembered.networks.values()}
     subnets = [subnet for _, subnet in facts.subnets] + [route.subnet for route in facts.routes]
     subnets += [subnet for network in facts.networks for subnet in network.subnets]
-    taken = Taken(tuple(subnets), (facts.links - mine) | foreign, facts.own, outside.prefixes(facts))
+    shared = outside.prefixes(facts), tuple(outside.uplinks(facts))
+    taken = Taken(tuple(subnets), (facts.links - mine) | foreign, facts.own, *shared)
     spec = wish.spec or Spec()
     world, remembered = resolve(spec, remembered, random=chance(), taken=taken, macs=_macs(spec, facts))
     remembered = admitting(remembered, facts, wish.admit)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
-from guestnet.compile import dhcp, hookdata, netxml, translation
+from guestnet.compile import dhcp, hookdata, ndp, netxml, translation
 from guestnet.decide import admit
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
@@ -115,7 +115,7 @@ def _one(change: Change, plan: Plan, titles: Mapping[str, str]) -> _Part:
     if kind == "reservation":
         return 1, _guest_title(name, titles), [(_reservation(change), "live")]
     if kind == "hookdata" and name != hookdata.TABLE_FILE:
-        return 1, _guest_title(name, titles), [(line, "live") for line in _forward_changes(change)]
+        return 1, _guest_title(name, titles), [(line, "live") for line in _forward_changes(change, plan.world)]
     if kind == "prefer":
         line = prefer.line(change, plan.world, plan.facts)
         return (
@@ -285,22 +285,28 @@ def _short(side: world.Side4 | world.Side6) -> str:
     return " to ".join(str(IPv6Address(int(address) & mask)) for address in side.pool)
 
 
-def _forward_changes(change: Change) -> list[str]:
+def _forward_changes(change: Change, desired: world.World) -> list[str]:
     before, after = (_file_elements(side) for side in (change.before, change.after))
     gone, come = forward_lines(before - after), forward_lines(after - before)
-    lines = _outside_changes(change)
+    lines = _outside_changes(change, desired)
     if gone == come:
         return lines + [f"~ forward {line}, to its new address" for line in come]
     return lines + [f"- forward {line}" for line in gone] + [f"+ forward {line}" for line in come]
 
 
-def _outside_changes(change: Change) -> list[str]:
-    """Addresses that it is known by outside."""
+def _outside_changes(change: Change, desired: world.World) -> list[str]:
+    """Addresses that it is known by outside. Of what is translated the file has one half."""
+    its = [nic for guest in desired.guests for nic in guest.nics]
+    whole = {
+        f"{ndp.part(one)} on {nic.outside.nic}": f"{one} on {nic.outside.nic}"
+        for nic in its
+        if nic.outside and (one := nic.global6)
+    }
     before, after = (
         hookdata.outside(one.text) if isinstance(one, File) else [] for one in (change.before, change.after)
     )
     gone = [f"- known outside as {line} (NDP proxy)" for line in before if line not in after]
-    return gone + [f"+ known outside as {line} (NDP proxy)" for line in after if line not in before]
+    return gone + [f"+ known outside as {whole.get(line, line)} (NDP proxy)" for line in after if line not in before]
 
 
 def _file_elements(side: object) -> set[tuple[str, str]]:

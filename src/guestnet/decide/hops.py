@@ -50,8 +50,15 @@ def hops(steps: Sequence[Step], protocol: str, route: str) -> Iterator[Hop]:
         yield Hop("route", route)
     end = last(steps)
     if end.oif:
-        source = "the host's own address" if masqueraded(steps) else end.source
-        yield Hop(end.oif, f"out: {source} -> {place(end, protocol)}")
+        yield Hop(end.oif, f"out: {_source(steps, end)} -> {place(end, protocol)}")
+
+
+def _source(steps: Sequence[Step], end: Head) -> str:
+    """As whom it leaves: what becomes of it in the last chain no rule shows."""
+    if masqueraded(steps):
+        return "the host's own address"
+    prefix = any(step.verdict == "accept" and "snat ip6 prefix to" in step.bare for step in steps)
+    return f"{end.source}, by its address outside," if prefix else end.source
 
 
 def answer(hop: Hop) -> Hop:

@@ -21,11 +21,12 @@ _OTHERWISE = "ipv6: auto gives guests a ULA and NAT66"
 
 
 def prefixes(facts: Facts) -> tuple[tuple[str, IPv6Network], ...]:
-    """(NIC, its global /64s that are on its link), where the host's default route goes first. What fades, as after the
-    provider has given another, does not count."""
+    """(NIC, its global /64s that are on its link), where the host's default route goes first, without bridges of ours.
+    What fades, as after the provider has given another, does not count."""
+    nics = [*uplinks(facts), *sorted({link for link, _ in facts.subnets})]
     found = {
         (nic, address.network): None
-        for nic in [*_uplinks(facts), *sorted(facts.links)]
+        for nic in nics
         for address in _global(facts, nic)
         if address.network.prefixlen == HOST_BITS6
     }
@@ -36,16 +37,16 @@ def lack(facts: Facts, nic: str | None) -> tuple[str, str] | None:
     """Why guests can have no address of that uplink's prefix, and what to do. None as NIC: the default route's."""
     if nic is not None:
         return _lack(facts, nic)
-    uplinks = _uplinks(facts)
-    if not uplinks:
+    nics = uplinks(facts)
+    if not nics:
         return (
             "the host has no IPv6 default route",
             "give the host IPv6; with ipv6: auto guests have it among themselves",
         )
-    able = [one for one in uplinks if _lack(facts, one) is None]
+    able = [one for one in nics if _lack(facts, one) is None]
     if len(able) > 1:
         return f"several uplinks have a prefix: {', '.join(able)}", "write uplink: and the one to share"
-    return None if able else _lack(facts, uplinks[0])
+    return None if able else _lack(facts, nics[0])
 
 
 def _lack(facts: Facts, nic: str) -> tuple[str, str] | None:
@@ -65,7 +66,8 @@ def _lack(facts: Facts, nic: str) -> tuple[str, str] | None:
     return f"{nic} has {shown}, and guests can have a part of a /64", todo
 
 
-def _uplinks(facts: Facts) -> list[str]:
+def uplinks(facts: Facts) -> list[str]:
+    """Where an IPv6 default route goes."""
     return [uplink.nic for uplink in facts.uplinks if 6 in uplink.families]  # noqa: PLR2004  a family of IP
 
 
@@ -107,7 +109,7 @@ def problems(world: World, facts: Facts, live: State) -> Iterator[Problem]:
         if outside is None:
             continue
         wrong = lack(facts, network.uplink)
-        if wrong and Key("network", network.name) not in live:
+        if wrong and not _in_force(network, live):
             yield Problem(f"network {network.name} shares its uplink's prefix: {wrong[0]}", wrong[1])
         elif not wrong:
             yield from _part(network, outside, facts)
@@ -124,6 +126,12 @@ def problems(world: World, facts: Facts, live: State) -> Iterator[Problem]:
             elif other != guest.name:
                 what = f"guests {other} and {guest.name} would both have {address} on {nic.outside.nic}"
                 yield Problem(what, "give one of them another address")
+
+
+def _in_force(network: Network, live: State) -> bool:
+    """Whether it shares this uplink's prefix already: then a moment without it is no reason to refuse another apply."""
+    file = live.get(_FILE)
+    return isinstance(file, File) and ndp.hook_file((network,)) in file.text
 
 
 def _part(network: Network, outside: Outside, facts: Facts) -> Iterator[Problem]:
@@ -164,7 +172,7 @@ def notes(world: World, facts: Facts) -> Iterator[str]:
         if outside is None:
             continue
         wrong = lack(facts, network.uplink)
-        if wrong and network.name in facts.own:
+        if wrong and network.name in facts.own:  # else it is a problem
             yield f"network {network.name}: its guests' global addresses do not work now: {wrong[0]}; {wrong[1]}"
         if outside.translated:
             yield (

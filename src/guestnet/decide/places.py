@@ -27,6 +27,7 @@ class Place:
     guest: Guest | None = None
     nic: Nic | None = None
     address: str = ""
+    outside: str = ""  # what those outside know that one by
 
     @property
     def on_lan(self) -> bool:
@@ -96,11 +97,12 @@ def _address(world: World, facts: Facts, running: AbstractSet[str], name: str) -
         return Place(name, "host", address=str(address))
     # One that a guest has outside only stands for the one that it has itself.
     nics = [nic for guest in world.guests for nic in guest.nics if nic.outside and nic.outside.translated]
-    address = next((nic.ipv6 for nic in nics if nic.global6 == address and nic.ipv6), address)
+    outside, address = address, next((nic.ipv6 for nic in nics if nic.global6 == address and nic.ipv6), address)
     for network in world.networks:
         for side in network.sides:
             if address.version == side.host.version and address in side.host.network:
-                return Place(name, "address", _running(network, running), address=str(address))
+                its = _running(network, running)
+                return Place(name, "address", its, address=str(address), outside=str(outside))
     return Place(name, "outside", address=str(address))
 
 

@@ -38,12 +38,13 @@ _FIRST_PART, _PARTS = 0xF, 1 << 12
 class Taken:
     """What others on the host have: subnets of routes, addresses and libvirt networks, names of links. And which
     networks of ours are there already: those keep what they have, whatever comes. `prefixes`: the global /64s of
-    uplinks, by NIC, which guests can share; the best first."""
+    uplinks, by NIC, which guests can share; the best first. Those in `uplinks` have the default route."""
 
     subnets: tuple[Subnet, ...] = ()
     bridges: frozenset[str] = frozenset()
     there: frozenset[str] = frozenset()
     prefixes: tuple[tuple[str, IPv6Network], ...] = ()
+    uplinks: tuple[str, ...] = ()
 
 
 def overlaps(one: Subnet, others: Iterable[Subnet]) -> bool:

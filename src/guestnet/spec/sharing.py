@@ -11,6 +11,7 @@ from guestnet.spec.checkprefix import USUAL
 from guestnet.spec.choose import Taken
 from guestnet.spec.memory import Memory, NetworkMemory
 from guestnet.words.addresses import HOST_BITS6
+from guestnet.words.problems import GuestnetError
 
 EXAMPLE = IPv6Network("2001:db8::/64")  # RFC 3849: where no uplink is known, as without a host
 
@@ -19,7 +20,8 @@ def outside(network: models.Network, known: NetworkMemory, taken: Taken) -> worl
     """The prefix that it had, as long as the uplink has that, else the uplink's first. Without an uplink, what is
     remembered; the plan says what is wrong then."""
     translated, address = network.ipv6.prefix == "translate", network.ipv6.address
-    here = [one for one in taken.prefixes if network.uplink in (None, one[0])]
+    nics = (network.uplink,) if network.uplink else taken.uplinks
+    here = [one for one in taken.prefixes if one[0] in nics]
     if isinstance(address, IPv6Interface) and not translated:
         here = [one for one in here if address.ip in one[1]]
         prefix = IPv6Network((address.ip, HOST_BITS6), strict=False)
@@ -33,7 +35,9 @@ def outside(network: models.Network, known: NetworkMemory, taken: Taken) -> worl
 
 
 def hosts(spec: models.Spec, memory: Memory, outsides: Mapping[str, world.Outside]) -> dict[str, IPv6Interface]:
-    """The host's own address in each network that has a part of the uplink's prefix."""
+    """The host's own address in each network that has a part of the uplink's prefix. Raises GuestnetError when another
+    network has that prefix, or no part is left."""
+    _not_another(spec, outsides)
     found: dict[str, IPv6Interface] = {}
     auto: list[str] = []
     for name, its in sorted(outsides.items()):
@@ -50,6 +54,20 @@ def hosts(spec: models.Spec, memory: Memory, outsides: Mapping[str, world.Outsid
             part = choose.free_part(its.prefix, USUAL, used)
         found[name] = IPv6Interface((part.network_address + 1, part.prefixlen))
     return found
+
+
+def _not_another(spec: models.Spec, outsides: Mapping[str, world.Outside]) -> None:
+    """Raises GuestnetError when another network has what is to be shared as its own: one of them is wrong about it."""
+    for name, its in sorted(outsides.items()):
+        for other, network in sorted(spec.virtual.items()):
+            host = network.ipv6.address
+            if isinstance(host, IPv6Interface) and not network.ipv6.shared and host.network.overlaps(its.prefix):
+                what = (
+                    f"network {other} has {host.network}, and network {name} shares {its.prefix} with uplink {its.nic}"
+                )
+                raise GuestnetError(
+                    what, f"what is on the uplink's link is not routed: write prefix: uplink in {other}"
+                )
 
 
 def _within(prefix: IPv6Network, part: IPv6Network) -> IPv6Network:
