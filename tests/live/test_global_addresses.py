@@ -4,6 +4,7 @@ prefix NAT."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import pytest
 
 from lab import Lab
 from lab.guest import RealGuest
+from lab.host import GUESTNET
 from lab.process import wait_for
 from tests.live.conftest import FILE as PATH
 from tests.live.conftest import apply
@@ -137,6 +139,17 @@ def test_reach_says_so_and_packets_agree(world: World) -> None:
     assert "as predicted" in done.stdout
     why = world.lab.host.guestnet("why", "internet", MAIL, "80/tcp", check=False)
     assert "mail" in why.stdout + why.stderr
+
+
+def test_a_measurement_that_is_killed_leaves_nothing(world: World) -> None:
+    host = world.lab.host
+    started = host.popen([str(GUESTNET), "reach", "--probe"])
+    wait_for("its ends' addresses outside", lambda: len(world.proxied()) == 4)
+    host.send_signal(started, signal.SIGKILL)
+    started.wait(timeout=10)
+    wait_for("them to go", lambda: world.proxied() == {SHOP, MAIL})
+    wait_for("the ends to go", lambda: "gnprobe" not in host.shell("ip -br link").stdout)
+    assert "Nothing to do" in apply(host)
 
 
 def test_open_to_everybody(world: World) -> None:

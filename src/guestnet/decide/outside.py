@@ -172,7 +172,8 @@ def notes(world: World, facts: Facts) -> Iterator[str]:
         if outside is None:
             continue
         wrong = lack(facts, network.uplink)
-        if wrong and network.name in facts.own:  # else it is a problem
+        # Where it does not run yet, or names another NIC now that is not there, it is a problem.
+        if wrong and network.name in facts.own and (network.uplink is None or network.uplink in facts.links):
             yield f"network {network.name}: its guests' global addresses do not work now: {wrong[0]}; {wrong[1]}"
         if outside.translated:
             yield (
