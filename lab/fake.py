@@ -39,6 +39,8 @@ class Static:
 
 
 Plug = Literal["dhcp"] | Static
+Duid = str
+"""As in dhcpcd.conf(5): ll; lt (LLT) or uuid, by whether the machine has one; a whole one: 00:02:00:00:ab:11:01."""
 DHCP: Literal["dhcp"] = "dhcp"
 
 
@@ -46,7 +48,15 @@ class FakeGuest(Namespace):
     """Make it with `host.fake_guest`. It dies with the host, and with `stop`."""
 
     def __init__(  # noqa: PLR0913  by keyword, all but three
-        self, host: Namespace, name: str, bridge: str, *, mac: str | None, plug: Plug, ports: tuple[int, ...]
+        self,
+        host: Namespace,
+        name: str,
+        bridge: str,
+        *,
+        mac: str | None,
+        plug: Plug,
+        ports: tuple[int, ...],
+        duid: Duid = "ll",
     ) -> None:
         super().__init__(name, parent=host)
         self.host = host
@@ -54,6 +64,7 @@ class FakeGuest(Namespace):
         self.mac = mac or made_up_mac(name)
         self.plug = plug
         self.ports = ports
+        self.duid = duid
         # Linux allows 15 characters in a NIC's name.
         self.port = f"f-{name}"[:15]
 
@@ -74,7 +85,9 @@ class FakeGuest(Namespace):
 
     def start_dhcp(self) -> None:
         """Start dhcpcd in the background, as a guest does at boot."""
-        dhcpcd = f"{image.packages()}/usr/sbin/dhcpcd -q -b -c {GUEST}/dhcpcd-hook -f {GUEST}/dhcpcd.conf {NIC}"
+        text = (GUEST / "dhcpcd.conf").read_text().replace("duid ll\n", f"duid {self.duid}\n")
+        self.write("/run/lab/dhcpcd.conf", text)
+        dhcpcd = f"{image.packages()}/usr/sbin/dhcpcd -q -b -c {GUEST}/dhcpcd-hook -f /run/lab/dhcpcd.conf {NIC}"
         self.run(["sh", "-c", f"(sleep {self._deaf_seconds()}; exec {dhcpcd}) >/dev/null 2>&1 &"])
 
     def wait_addresses(

@@ -11,7 +11,7 @@ from typing import Literal
 
 from lab.cache import REPOSITORY
 from lab.disk import INSTALL, LIBVIRTD_CONF, QEMU_CONF, Disk
-from lab.fake import DHCP, FakeGuest, Plug
+from lab.fake import DHCP, Duid, FakeGuest, Plug
 from lab.guest import Nic, RealGuest
 from lab.inet import ROUTER4, ROUTER6, Inet
 from lab.libvirtd import Libvirtd
@@ -119,7 +119,7 @@ class Host(Namespace):
         *,
         nics: tuple[Nic, ...] = (),
         ports: tuple[int, ...] = (22, 80, 8080),
-        duid: Literal["ll", "llt"] = "ll",
+        duid: Duid = "ll",
         memory: int = 160,
     ) -> RealGuest:
         """Define (not start) a real guest with a NIC in `network`, or with `nics`. See RealGuest."""
@@ -128,7 +128,7 @@ class Host(Namespace):
         guest.define()
         return guest
 
-    def fake_guest(
+    def fake_guest(  # noqa: PLR0913  by keyword, all but two
         self,
         name: str,
         bridge: str,
@@ -136,9 +136,10 @@ class Host(Namespace):
         mac: str | None = None,
         plug: Plug = DHCP,
         ports: tuple[int, ...] = (22, 80, 8080),
+        duid: Duid = "ll",
     ) -> FakeGuest:
         """Plug a fake guest into a bridge and start it. See FakeGuest."""
-        fake = FakeGuest(self, name, bridge, mac=mac, plug=plug, ports=ports)
+        fake = FakeGuest(self, name, bridge, mac=mac, plug=plug, ports=ports, duid=duid)
         self._fakes.append(fake)
         fake.start()
         return fake

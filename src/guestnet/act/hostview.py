@@ -6,6 +6,7 @@ import json
 from ipaddress import ip_address
 
 from guestnet.act.measure import Host
+from guestnet.decide.desired import known_by
 from guestnet.decide.hops import route_text
 from guestnet.host import probe, sysctl
 from guestnet.host.run import ProgramError, run
@@ -70,10 +71,12 @@ def uplink(host: Host, family: int) -> str | None:
 
 
 def addresses(host: Host, nic: Nic, family: int) -> list[str]:
-    """A guest's: what it leased last, which may be one from before a change, then the one it is to have."""
+    """A guest's: what it leased last, which may be one from before a change, what others know it by where it asks for
+    none, then the one it is to have."""
     leased = [lease.address for lease in host.facts.leases if (lease.network, lease.mac) == (nic.network, nic.mac)]
     wanted = nic.ipv4 if family == 4 else nic.ipv6  # noqa: PLR2004  a family of IP
-    found = [one for one in (*leased, wanted) if one is not None and one.version == family]
+    itself = known_by(nic, family, host.facts)
+    found = [one for one in (*leased, itself, wanted) if one is not None and one.version == family]
     return list(dict.fromkeys(map(str, found)))
 
 

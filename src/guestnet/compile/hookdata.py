@@ -32,7 +32,7 @@ def guest_file(guest: Guest) -> str:
     for nic in guest.nics:
         # Without a MAC in the file the hook takes it from the guest's XML at each start: the guest may be defined anew.
         mac = nic.mac if nic.mac and nic.written else "-"
-        lines.append(f"nic {file_name(nic.network)} {mac} {nic.ipv4 or '-'} {nic.ipv6 or '-'}")
+        lines.append(f"nic {file_name(nic.network)} {mac} {nic.ipv4 or '-'} {nic.reserved6 or '-'}")
     lines += ndp.guest_lines(guest)
     for name, items in ruleset.elements(guest.forwards).items():
         lines += [f"{name} {item}" for item in items]

@@ -23,7 +23,7 @@ from guestnet.decide import admit
 from guestnet.decide.facts import Facts
 from guestnet.decide.state import Bridge, File, Folder, Key, Ndp, Network, Proxy, Setting, State, Table, Thing, Unit
 from guestnet.spec.memory import Memory, to_text
-from guestnet.spec.world import Forward, Guest, World
+from guestnet.spec.world import Forward, Guest, Nic, World
 
 MEMORY = "/var/lib/guestnet/memory.json"
 ADMIT_FILE = f"{hookdata.FOLDER}/admit"
@@ -162,9 +162,9 @@ def _files(world: World, wanted: Mapping[str, str], table: str) -> dict[Key, Thi
         name = dhcp.file_name(guest.name)
         state[Key("hookdata", f"{hookdata.GUESTS}/{name}")] = File(hookdata.guest_file(guest))
         for nic in guest.nics:
-            if nic.mac and (nic.ipv4 or nic.ipv6):
+            if nic.mac and (nic.ipv4 or nic.reserved6):
                 path = f"{dhcp.hosts_folder(nic.network)}/{name}"
-                state[Key("reservation", path)] = File(dhcp.line(nic.mac, nic.ipv4, nic.ipv6, guest.name))
+                state[Key("reservation", path)] = File(dhcp.line(nic.mac, nic.ipv4, nic.reserved6, guest.name))
     return state
 
 
@@ -200,11 +200,22 @@ def own_address(guest: Guest, forward: Forward, facts: Facts) -> IPv4Address | I
     """Of a guest that asks for no address: the one that others know it by. Only where the file leaves the address to
     us: a guest that has a second one beside what the file says is no news."""
     nic = next((nic for nic in guest.nics if nic.network == forward.network), None)
-    if nic is None or nic.mac is None or forward.target.version not in nic.chosen:
+    return known_by(nic, forward.target.version, facts) if nic else None
+
+
+def known_by(nic: Nic, family: int, facts: Facts) -> IPv4Address | IPv6Address | None:
+    """The address that others know a NIC by, where it is another than the one that was chosen for it."""
+    wanted = nic.ipv4 if family == 4 else nic.ipv6  # noqa: PLR2004  a family of IP
+    if nic.mac is None or family not in nic.chosen:
         return None
-    seen = {
+    seen = met(nic, family, facts)
+    return None if not seen or wanted in seen else min(seen, key=int)
+
+
+def met(nic: Nic, family: int, facts: Facts) -> frozenset[IPv4Address | IPv6Address]:
+    """The addresses that the host has met the NIC by, but link-local ones."""
+    return frozenset(
         neighbour.address
         for neighbour in facts.neighbours
-        if neighbour.mac == nic.mac and neighbour.address.version == forward.target.version
-    }
-    return None if not seen or forward.target in seen else min(seen, key=int)
+        if neighbour.mac == nic.mac and neighbour.address.version == family
+    )

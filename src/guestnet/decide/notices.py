@@ -9,13 +9,14 @@ from ipaddress import IPv4Address, IPv6Address
 
 from guestnet.decide import lan, oldhook, outside, passthrough, served, upstream
 from guestnet.decide.conflicts import beside
-from guestnet.decide.desired import address_now, own_address
+from guestnet.decide.desired import address_now, met, own_address
 from guestnet.decide.facts import Domain, DomainNic, Facts
 from guestnet.spec.world import Guest, Nic, World
 
 
 def notices(world: World, facts: Facts) -> tuple[str, ...]:
     found = [note for guest in world.guests for note in _guest(guest, world, facts)]
+    found += _by_slaac(world, facts)
     found += _same_macs(world, facts)
     found += _absent(world, facts)
     found += served.notes(world, facts)
@@ -136,6 +137,28 @@ def _moving(guest: Guest, facts: Facts) -> list[str]:
         for new, old in sorted(now, key=str)
         if running and new != old
     ]
+
+
+def _by_slaac(world: World, facts: Facts) -> Iterator[str]:
+    """Forwards to addresses that guests make themselves, as long as none was seen: it may be another."""
+    for network in world.networks:
+        unseen = [
+            f"{guest.name} {nic.ipv6}"
+            for guest in world.guests
+            for nic in guest.nics
+            if nic.network == network.name
+            and nic.slaac
+            and not met(nic, 6, facts)
+            and any(forward.target == nic.ipv6 for forward in guest.forwards)
+        ]
+        if unseen:
+            yield (
+                f"network {network.name} has no DHCPv6: guests make their IPv6 addresses themselves, and forwards go "
+                f"to what a MAC makes (EUI-64): {', '.join(unseen)}. One that makes private ones (RFC 7217: "
+                "NetworkManager, dhcpcd, Windows) has another, which the forwards follow from the next apply on, once "
+                "the host has met it; to have the predicted one, in the guest: nmcli connection modify NAME "
+                "ipv6.addr-gen-mode eui64, or `slaac hwaddr` in dhcpcd.conf"
+            )
 
 
 def _same_macs(world: World, facts: Facts) -> list[str]:

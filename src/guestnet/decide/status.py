@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from guestnet.decide.describe import describe
-from guestnet.decide.desired import address_now
+from guestnet.decide.desired import address_now, met
 from guestnet.decide.facts import Facts
 from guestnet.decide.plan import Plan
 from guestnet.decide.prefer.record import Record
@@ -73,7 +73,8 @@ def _guest(guest: Guest, facts: Facts, first: str) -> list[tuple[str, ...]]:
 
 
 def _addresses(guest: Guest, nic: Nic, facts: Facts) -> tuple[str, str]:
-    """The reserved ones; a forward's old one beside it while the guest still has that."""
+    """The reserved ones; a forward's old one beside it while the guest still has that. Of a guest that makes its IPv6
+    address itself, the one that it most likely makes."""
     now = {
         forward.target: address_now(guest, forward, facts)
         for forward in guest.forwards
@@ -82,10 +83,18 @@ def _addresses(guest: Guest, nic: Nic, facts: Facts) -> tuple[str, str]:
     shown = []
     for address in (nic.ipv4, nic.ipv6):
         old = now.get(address, address) if address else None
-        shown.append("-" if address is None else str(address) if old == address else f"{address} (it has {old})")
+        notes = _by_itself(nic, facts) if address and address == nic.ipv6 else []
+        notes += [f"it has {old}"] if old != address else []
+        shown.append("-" if address is None else f"{address} ({', '.join(notes)})" if notes else str(address))
     if nic.outside and nic.outside.translated and nic.global6:
         shown[1] += f" ({nic.global6} outside)"
     return shown[0], shown[1]
+
+
+def _by_itself(nic: Nic, facts: Facts) -> list[str]:
+    if not nic.slaac:
+        return []
+    return ["SLAAC"] if met(nic, 6, facts) else ["SLAAC, predicted"]
 
 
 def _drift(plan: Plan, live: State) -> list[str]:

@@ -32,10 +32,10 @@ def dhcp_text(world: World) -> str:
     lines = []
     for guest in world.guests:
         for nic in guest.nics:
-            if nic.ipv4 or nic.ipv6:
+            if nic.ipv4 or nic.reserved6:
                 lines.append(f"# {dhcp.hosts_folder(nic.network)}/{dhcp.file_name(guest.name)}\n")
-                unknown = f"# MAC not written in the file; libvirt tells it: {nic.ipv4 or ''} {nic.ipv6 or ''}\n"
-                lines.append(dhcp.line(nic.mac, nic.ipv4, nic.ipv6, guest.name) if nic.mac else unknown)
+                unknown = f"# MAC not written in the file; libvirt tells it: {nic.ipv4 or ''} {nic.reserved6 or ''}\n"
+                lines.append(dhcp.line(nic.mac, nic.ipv4, nic.reserved6, guest.name) if nic.mac else unknown)
     return "".join(lines)
 
 

@@ -17,7 +17,7 @@ from guestnet.spec import choose, forwards, models, sharing, world
 from guestnet.spec.choose import Taken
 from guestnet.spec.memory import GuestMemory, Memory, NetworkMemory
 from guestnet.words import modes
-from guestnet.words.addresses import PRIVATE, in_prefix, is_private
+from guestnet.words.addresses import PRIVATE, eui64, in_prefix, is_private
 from guestnet.words.ports import WHOLE
 
 __all__ = ["Taken", "resolve"]
@@ -60,8 +60,10 @@ def resolve(
         for name, network in sorted(spec.networks.items())
         if network.on_lan
     )
-    v4, v6 = _addresses4(spec, memory, networks), _addresses6(spec, memory, networks)
-    guests = tuple(_guest(name, guest, v4, v6, macs) for name, guest in sorted(spec.guests.items()))
+    known = _macs(spec, macs)
+    v4, v6 = _addresses4(spec, memory, networks), _addresses6(spec, memory, networks, known)
+    announced = frozenset(network.name for network in networks if network.v6 and network.v6.pool is None)
+    guests = tuple(_guest(name, guest, v4, v6, known, announced) for name, guest in sorted(spec.guests.items()))
     guests = tuple(sharing.known_by(guest, outsides) for guest in guests)
     guests = tuple(replace(guest, forwards=_opening(guest.forwards, networks)) for guest in guests)
     desired = world.World(networks, guests, lans)
@@ -256,8 +258,10 @@ def _addresses4(spec: models.Spec, memory: Memory, networks: tuple[world.Network
     return found
 
 
-def _addresses6(spec: models.Spec, memory: Memory, networks: tuple[world.Network, ...]) -> Addresses6:
-    """By network and guest."""
+def _addresses6(
+    spec: models.Spec, memory: Memory, networks: tuple[world.Network, ...], macs: Mapping[tuple[str, str], str]
+) -> Addresses6:
+    """By network and guest. Without DHCPv6 a guest makes its address itself (SLAAC), most likely of its MAC."""
     found: dict[tuple[str, str], IPv6Address] = {}
     for network in networks:
         name, side = network.name, network.v6
@@ -268,7 +272,23 @@ def _addresses6(spec: models.Spec, memory: Memory, networks: tuple[world.Network
         if side.outside:  # which moves when the uplink's prefix changes; guests keep their own part
             known = {guest: sharing.moved(address, side) for guest, address in known.items()}
         given = choose.assign(asked, known, side.host.network, side.host.ip, side.pool)
+        if side.pool is None:
+            made = {guest: macs[name, guest] for guest in asked if guest not in given and (name, guest) in macs}
+            given |= {guest: eui64(mac, side.host.network) for guest, mac in made.items()}
         found.update({(name, guest): address for guest, address in given.items()})
+    return found
+
+
+def _macs(spec: models.Spec, macs: Macs) -> dict[tuple[str, str], str]:
+    """By network and guest, what the file says or libvirt knows."""
+    found: dict[tuple[str, str], str] = {}
+    for name, guest in spec.guests.items():
+        written = {nic.mac for nic in guest.all_nics}
+        spare = [(network, mac.lower()) for network, mac in macs.get(name, ()) if mac.lower() not in written]
+        for nic in guest.all_nics:
+            mac = nic.mac or next((mac for network, mac in spare if network == nic.network), None)
+            if mac:
+                found[nic.network, name] = mac
     return found
 
 
@@ -277,15 +297,21 @@ def _guests_in(spec: models.Spec, network: str) -> list[tuple[str, models.Nic]]:
     return [(name, nic) for name, nic in nics if nic.network == network]
 
 
-def _guest(name: str, guest: models.Guest, v4: Addresses4, v6: Addresses6, macs: Macs) -> world.Guest:
-    written = {nic.mac for nic in guest.all_nics}
-    spare = [(network, mac.lower()) for network, mac in macs.get(name, ()) if mac.lower() not in written]
+def _guest(  # noqa: PLR0913, PLR0917  what was chosen, one after the other
+    name: str,
+    guest: models.Guest,
+    v4: Addresses4,
+    v6: Addresses6,
+    macs: Mapping[tuple[str, str], str],
+    announced: frozenset[str],
+) -> world.Guest:
+    """announced: networks whose IPv6 addresses guests make themselves."""
     nics: list[world.Nic] = []
     for nic in guest.all_nics:
-        mac = nic.mac or next((mac for network, mac in spare if network == nic.network), None)
         key = (nic.network, name)
         chosen = frozenset(family for family, its in ((4, nic.ipv4), (6, nic.ipv6)) if its is None)
-        nics.append(world.Nic(nic.network, mac, v4.get(key), v6.get(key), nic.mac is not None, chosen))
+        slaac = nic.ipv6 is None and key in v6 and nic.network in announced
+        nics.append(world.Nic(nic.network, macs.get(key), v4.get(key), v6.get(key), nic.mac is not None, chosen, slaac))
     spelled = [one for forward in guest.forwards if forward.enabled for one in _forwards(forward, tuple(nics))]
     return world.Guest(name, tuple(nics), tuple(sorted(spelled, key=_order)), guest.prefer_ipv6)
 

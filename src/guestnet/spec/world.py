@@ -131,12 +131,19 @@ class Nic:
     written: bool = True
     # Families whose address is guestnet's choice, not the file's. Where it came from makes no other world.
     chosen: frozenset[int] = field(default=frozenset(), compare=False)
+    # Its IPv6 address is the one that SLAAC makes of its MAC: nobody gives it out, and the guest may make another.
+    slaac: bool = field(default=False, compare=False)
     outside: Outside | None = None  # as its network has it
 
     @property
     def global6(self) -> IPv6Address | None:
         """The address of the uplink's prefix by which others know it, where it has one."""
         return self.outside.address(self.ipv6) if self.outside and self.ipv6 else None
+
+    @property
+    def reserved6(self) -> IPv6Address | None:
+        """The address that DHCPv6 gives it."""
+        return None if self.slaac else self.ipv6
 
 
 @dataclass(frozen=True)

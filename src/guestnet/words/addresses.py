@@ -95,6 +95,14 @@ def is_private(address: IPv4Address | IPv6Address) -> bool:
     return any(address in network for network in PRIVATE if network.version == address.version)
 
 
+def eui64(mac: str, subnet: IPv6Network) -> IPv6Address:
+    """The address that SLAAC makes of a MAC in a /64 (RFC 4291, appendix A); a guest that makes its own by RFC 7217, or
+    temporary ones, has others. mac: lower case with colons."""
+    first, *rest = (int(pair, 16) for pair in mac.split(":"))
+    part = bytes([first ^ 0x02, *rest[:2], 0xFF, 0xFE, *rest[2:]])
+    return IPv6Address(int(subnet.network_address) | int.from_bytes(part))
+
+
 def in_prefix(part: IPv6Address, subnet: IPv6Interface) -> IPv6Address:
     """A host part such as ::10 as an address in the host's /64; a whole address as it is."""
     if int(part) >> HOST_BITS6:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, IPv6Network, ip_interface
 
 from guestnet.decide.select.case import Host, Link, Own
 from guestnet.spec.world import Guest, Network, Nic, World
+from guestnet.words.addresses import eui64
 from guestnet.words.problems import GuestnetError
 
 _FOUR, _SIX = 4, 6
 _WHOLE6, _USUAL4, _USUAL6 = 128, 24, 64
-_LINK = 0xFE80 << 112
-_FLIPPED = 0x02  # the bit that RFC 4291 appendix A turns in a MAC
+_LINK = IPv6Network("fe80::/64")
 
 
 def host_with(addresses: Iterable[str]) -> Host:
@@ -52,21 +52,15 @@ def _addresses(network: Network, nic: Nic) -> Iterator[Own]:
         yield Own(nic.ipv4, network.v4.host.network.prefixlen)
     if network.v6:
         if nic.ipv6:
-            yield Own(nic.ipv6, _WHOLE6)
-        yield Own(_link_local(nic.mac or "52:54:00:00:00:01"), _USUAL6)
-
-
-def _link_local(mac: str) -> IPv6Address:
-    octets = [int(octet, 16) for octet in mac.split(":")]
-    octets[0] ^= _FLIPPED
-    return IPv6Address(_LINK | int.from_bytes(bytes([*octets[:3], 0xFF, 0xFE, *octets[3:]])))
+            yield Own(nic.ipv6, _USUAL6 if nic.slaac else _WHOLE6)
+        yield Own(eui64(nic.mac or "52:54:00:00:00:01", _LINK), _USUAL6)
 
 
 def _routes(name: str, network: Network, nic: Nic) -> Iterator[str]:
     """An isolated network has no way out: libvirt sends no router option, and advertises itself for no time."""
     side4, side6 = network.v4, network.v6
     out = network.mode != "isolated"
-    if side6 and nic.ipv6:
+    if side6 and nic.ipv6 and not nic.slaac:
         yield f"{_net(side6.host)} dev {name}"
     if side4 and nic.ipv4 and out:
         yield f"0.0.0.0/0 via {side4.host.ip} dev {name}"
