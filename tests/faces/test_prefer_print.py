@@ -10,7 +10,7 @@ from guestnet.decide.select.gaiconf import parse
 from guestnet.faces import cli
 from guestnet.spec.document import load
 
-SPEC = Path(__file__).parent.parent / "golden" / "095-prefer-ipv6" / "spec.yaml"
+SPEC = Path(__file__).parent.parent / "golden" / "097-prefer-ipv6" / "spec.yaml"
 LABEL = "label fd12:8848:a2a2::/48 1"
 
 
