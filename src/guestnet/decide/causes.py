@@ -139,7 +139,8 @@ def _not_routed(case: Case) -> _Said:
     if case.strict and case.refusal:
         what = f"the reverse path filter dropped it: {case.came_from} is not routed to where it came from"
         return False, what, "sysctl -w net.ipv4.conf.all.rp_filter=2, or mend the route"
-    todo = f"look at: ip route get {case.asked} from {case.came_from}, ip rule, tc filter"
+    ip = "ip -6" if ":" in case.asked else "ip"
+    todo = f"look at: {ip} route get {case.asked} from {case.came_from}, {ip} rule, tc filter"
     if case.refusal:
         return False, f"the kernel does not route what comes from there: {case.refusal}", todo
     return False, "the kernel did not pass it on, and no rule says why", todo
@@ -175,6 +176,8 @@ def _came_back(back: Sequence[Sequence[Step]]) -> _Said:
     link = first(back[-1]).iif
     if link and not any(map(is_routed, back[-1])):
         todo = f"look at: sysctl net.ipv4.conf.{link}.forwarding, ip route, and rp_filter of {link}"
+        if ":" in first(back[-1]).source:
+            todo = "look at: sysctl net.ipv6.conf.all.forwarding, and ip -6 route"
         return False, f"the answer came back through {link}, and the host did not pass it on", todo
     return False, "the answer came back to the host and did not reach the asker", "look at the asker's own firewall"
 
