@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from lab import Lab
@@ -126,3 +128,38 @@ def test_where_it_cannot_be_mended_the_host_keeps_its_route() -> None:
         assert host.sysctl("ipv6/conf/all/forwarding") == "0"
         apply(host)
         assert "proto ra" in default_route(host)
+
+
+def kinds(host: Host) -> dict[str, tuple[str, str]]:
+    """What doctor says of IPv6: verdict and evidence."""
+    found = json.loads(host.guestnet("--format", "json", "doctor", check=False).stdout)
+    return {
+        check["name"].removeprefix("IPv6 for guests: "): (check["verdict"], check["evidence"])
+        for check in found
+        if check["name"].startswith("IPv6")
+    }
+
+
+def test_what_guests_can_have_of_a_static_uplink() -> None:
+    with Lab(uplink="static") as lab:
+        host = lab.host
+        apply(host, SEED)
+        found = kinds(host)
+        assert found["IPv6 uplink"][0] == "fine"
+        assert "2001:db8:1::2/64 on up0; router 2001:db8:1::1 on up0 (static); the router" in found["IPv6 uplink"][1]
+        assert found["NDP proxy"] == (
+            "fine",
+            "2001:db8:1::2/64 on up0: guests can have addresses of 2001:db8:1::/64, by the host's own MAC",
+        )
+        host.shell(
+            "ip -6 route add unreachable 2001:db8:7::/48; ip -6 addr del 2001:db8:1::2/64 dev up0\n"
+            "ip -6 addr add 2001:db8:1::2/128 dev up0 nodad; ip -6 route add 2001:db8:1::1 dev up0\n"
+            "ip -6 route replace default via 2001:db8:1::1 dev up0"
+        )
+        found = kinds(host)
+        assert found["IPv6 uplink"][0] == "fine"
+        assert found["NDP proxy"] == ("look", "2001:db8:1::2/128 on up0, a single address: there is no /64 on-link")
+        assert found["a routed prefix"][0] == "fine"
+        assert "unreachable route 2001:db8:7::/48, as DHCPv6-PD" in found["a routed prefix"][1]
+        host.shell("ip -6 route del default; ip -6 addr flush dev up0 scope global")
+        assert kinds(host) == {"IPv6 uplink": ("look", "the host has no IPv6 default route")}

@@ -226,14 +226,16 @@ def test_why_says_the_same(world: World, way: tuple[str, str, str]) -> None:
 def test_a_dead_uplink_is_told(world: World) -> None:
     """Last, as it goes: the router neither answers nor says that it is gone."""
     router: Namespace = world.lab.router if world.uplink == "nat44" else world.lab.inet
-    chain = "{ type filter hook prerouting priority 0; policy drop; }"
-    router.shell(f"nft 'add table bridge dead; add chain bridge dead drops {chain}'")
+    chain = "{ type filter hook prerouting priority 0; }"
+    rule = "add rule bridge dead drops ether type ip6 drop"
+    router.shell(f"nft 'add table bridge dead; add chain bridge dead drops {chain}; {rule}'")
     try:
         done = world.host.guestnet("reach", "--probe", check=False)
         assert done.returncode == 1
         said = " ".join(done.stdout.split())
         assert "lab -> internet, v6: predicted yes, measured no. First broken hop: the host's own IPv6 uplink" in said
         assert "does not work: the router fe80::" in said
+        assert said.count("First broken hop") == 1, "IPv4 is as it was"
         doctor = world.host.guestnet("--format", "json", "doctor", check=False)
         check = next(check for check in json.loads(doctor.stdout) if check["name"] == "IPv6 uplink")
         assert (doctor.returncode, check["verdict"]) == (1, "wrong")
