@@ -319,6 +319,24 @@ def test_a_private_network_that_a_router_upstream_translates() -> None:
     assert found.todo == "does the router upstream have a route to 10.66.1.254?"
 
 
+@pytest.mark.parametrize(
+    ("prefix", "inside", "outside"),
+    [
+        ("prefix: uplink, ndp_proxy: true", "2001:db8::f:10", "2001:db8::f:10"),
+        ("prefix: translate", "fd00:1::10", "2001:db8::10"),
+    ],
+)
+def test_a_guest_that_shares_the_uplinks_prefix(prefix: str, inside: str, outside: str) -> None:
+    """Nobody has a route to it: the router asks on the link."""
+    shares = network(f"mode: nat, uplink: up0, ipv6: {{{prefix}}}")
+    packets = [[replace(step, text=step.text.replace("10.66.1.254", inside)) for step in recorded("untranslated")[0]]]
+    known = {"came_from": inside, "promise": "yes", "between": (shares, None)}
+    found = explain(replace(case("untranslated", **known), packets=packets))
+    assert found.cause == f"it left the host as {inside}, and no answer came back"
+    assert f"outside it is {outside}: does the router ask for it on up0, and does the host answer" in found.todo
+    assert "Providers may drop what they have not given out" in found.todo
+
+
 def test_the_guests_own_firewall() -> None:
     packets = recorded("forward")[:1]
     found = explain(replace(asked_by_forward("forward"), packets=packets))

@@ -38,7 +38,12 @@ Path = tuple[str, ...]
 ONE_FAMILY = {
     ("networks", "*", "nat"): "it holds nat.ipv6; its ports are of both, in libvirt's own XML",
     ("networks", "*", "nat", "ipv6"): "NAT44 is what mode nat is",
-    ("networks", "*", "ipv6", "prefix"): "IPv4's addresses are too few for guests to have one each; a forward takes one",
+    (
+        "networks",
+        "*",
+        "ipv6",
+        "prefix",
+    ): "IPv4's addresses are too few for guests to have one each; a forward takes one",
     ("networks", "*", "ipv6", "ndp_proxy"): "for IPv4 it is proxy_arp",
     ("networks", "*", "proxy_arp"): "ARP is IPv4's; IPv6 has NDP",
     ("guests", "*", "nics", "mac"): "by SLAAC it makes an IPv6 address",
@@ -174,7 +179,9 @@ def _bare(cell: Cell) -> str:
 
 
 def test_the_matrix_gives_the_same_reasons_in_both_families() -> None:
-    of_the_prefix = {one for one in reasons(6) if "NDP proxy" in one[1] or "prefix NAT" in one[1] or "answers" in one[1]}
+    of_the_prefix = {
+        one for one in reasons(6) if "NDP proxy" in one[1] or "prefix NAT" in one[1] or "answers" in one[1]
+    }
     assert len(of_the_prefix) == 3
     assert reasons(4) == reasons(6) - of_the_prefix
     assert len(reasons(4)) > 20, "all that can be said of a cell, and of none on the LAN"

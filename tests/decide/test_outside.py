@@ -118,6 +118,22 @@ def test_where_the_network_runs_already_it_is_a_note() -> None:
     assert "network hidden: its guests have a ULA themselves, so their resolvers still prefer IPv4" in said
 
 
+def test_a_guest_without_dhcpv6_is_known_outside_by_the_address_that_its_mac_makes() -> None:
+    """Where the network has a whole /64, as SLAAC wants."""
+    text = """
+networks:
+  shared: {mode: nat, ipv4: 10.9.1.1/24, ipv6: {prefix: uplink, ndp_proxy: true, dhcp: false}}
+  hidden: {mode: nat, ipv4: 10.9.2.1/24, ipv6: {prefix: translate, dhcp: false}}
+guests:
+  shop: {network: shared, mac: "52:54:00:00:00:01"}
+  mail: {network: hidden, mac: "52:54:00:00:00:02"}
+"""
+    made, _ = world(ONE, text=text)
+    mail, shop = (guest.nics[0] for guest in made.guests)
+    assert str(mail.global6) == "2001:db8:1:0:5054:ff:fe00:2"
+    assert shop.ipv6 is shop.global6 is None
+
+
 def test_a_named_uplink_must_be_there() -> None:
     """Also where the network has shared another one's until now."""
     text = FILE.replace("prefix: translate}", "prefix: translate}, uplink: up9")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import IPv6Address
 
 from guestnet.decide import forwarded, lan, wishes
 from guestnet.decide.case import Case
 from guestnet.decide.hops import is_bridged, is_routed, is_translated, masqueraded
 from guestnet.decide.trace import Step, first, last, owner, whose
+from guestnet.spec.world import Network
 from guestnet.words.addresses import is_private, parse_ip
 
 _Said = tuple[bool, str, str]
@@ -191,4 +193,18 @@ def _beyond(case: Case, sent: Sequence[Step]) -> _Said:
         what = f"it left as {case.came_from}, which nobody out there can answer: no rule translated it"
         return False, what, "restart libvirtd: its own NAT rules are gone" if case.nat else "use mode nat"
     what = f"it left the host as {case.came_from}, and no answer came back"
-    return False, what, f"does the router upstream have a route to {case.came_from}?"
+    return False, what, _way_back(case)
+
+
+def _way_back(case: Case) -> str:
+    """What the answer needs where the host translates nothing, or by a prefix only."""
+    network = case.between[0]
+    shared = network.v6.outside if isinstance(network, Network) and network.v6 and ":" in case.came_from else None
+    if shared is None:
+        return f"does the router upstream have a route to {case.came_from}?"
+    known = shared.address(IPv6Address(case.came_from))
+    look = f"tcpdump -ni {shared.nic} icmp6 and host {known}"
+    return (
+        f"outside it is {known}: does the router ask for it on {shared.nic}, and does the host answer ({look})? "
+        "Providers may drop what they have not given out"
+    )

@@ -34,7 +34,7 @@ def kinds(facts: Facts) -> tuple[Kind, ...]:
     if not own:
         return ()
     routed, proxied = _routed(facts, own), _proxied(facts, own)
-    return routed, proxied, _translated(routed, proxied), _shared(own)
+    return routed, proxied, _translated(own, proxied), _shared(own)
 
 
 def age(seconds: int) -> str:
@@ -109,9 +109,9 @@ def _proxied(facts: Facts, own: list[Own6]) -> Kind:
     tunnels = [nic.name for nic in facts.nics if nic.name in nics and nic.kind in _NO_NEIGHBOURS]
     if tunnels:
         return Kind(name, False, f"nobody asks for neighbours on {tunnels[0]}, a tunnel: what it has is routed here")
-    wide = [one for one in own if one.address.network.prefixlen <= HOST_BITS6]
-    if wide:
-        first = min(wide, key=lambda one: one.lifetime is not None)
+    whole = _whole(own)
+    if whole:
+        first = min(whole, key=lambda one: one.lifetime is not None)
         seen = f"{place(first)}: guests can have addresses of {_slash64(first)}, by the host's own MAC"
         if first.lifetime is not None:
             seen += "; when the prefix changes, their addresses change"
@@ -122,6 +122,9 @@ def _proxied(facts: Facts, own: list[Own6]) -> Kind:
         if route.link in nics and not route.gateway and route.kind == "unicast" and _global64(route.subnet)
     ]
     only = ", ".join(place(one) for one in own)
+    if any(one.address.network.prefixlen < HOST_BITS6 for one in own):
+        todo = "if it is routed to this host, see above; if it is on the link, give the NIC a /64 of it"
+        return Kind(name, False, f"{only}: guests can have a part of a /64 only", todo)
     if shared:
         seen = f"{only}: one address was given to the host, of {shared[0]}, which others on the link may have too"
         todo = "ask the provider whether more of its addresses are this host's; many drop what they have not given out"
@@ -133,18 +136,21 @@ def _global64(subnet: object) -> bool:
     return isinstance(subnet, IPv6Network) and subnet.prefixlen == HOST_BITS6 and not is_private(subnet.network_address)
 
 
+def _whole(own: list[Own6]) -> list[Own6]:
+    """Those with a /64, which guests can share."""
+    return [one for one in own if one.address.network.prefixlen == HOST_BITS6]
+
+
 def _slash64(own: Own6) -> IPv6Network:
     return IPv6Network((own.address.ip, HOST_BITS6), strict=False)
 
 
-def _translated(routed: Kind, proxied: Kind) -> Kind:
+def _translated(own: list[Own6], proxied: Kind) -> Kind:
     name = "prefix translation"
     key = "ipv6: {prefix: translate}"
-    if proxied.can:
+    if _whole(own):
         seen = "each guest of a ULA network gets an address of the uplink's /64 beside, and keeps its own for good"
         return Kind(name, True, seen, key)
-    if routed.can:
-        return Kind(name, True, "of a routed prefix; with one, guests can have its addresses themselves", key)
     return Kind(name, proxied.can, "it needs a /64 too, as the NDP proxy does", proxied.todo)
 
 

@@ -17,7 +17,7 @@ from guestnet.spec import choose, forwards, models, sharing, world
 from guestnet.spec.choose import Taken
 from guestnet.spec.memory import GuestMemory, Memory, NetworkMemory
 from guestnet.words import modes
-from guestnet.words.addresses import PRIVATE, eui64, in_prefix, is_private
+from guestnet.words.addresses import HOST_BITS6, PRIVATE, eui64, in_prefix, is_private
 from guestnet.words.ports import WHOLE
 
 __all__ = ["Taken", "resolve"]
@@ -272,7 +272,7 @@ def _addresses6(
         if side.outside:  # which moves when the uplink's prefix changes; guests keep their own part
             known = {guest: sharing.moved(address, side) for guest, address in known.items()}
         given = choose.assign(asked, known, side.host.network, side.host.ip, side.pool)
-        if side.pool is None:
+        if side.pool is None and side.host.network.prefixlen == HOST_BITS6:  # SLAAC wants that
             made = {guest: macs[name, guest] for guest in asked if guest not in given and (name, guest) in macs}
             given |= {guest: eui64(mac, side.host.network) for guest, mac in made.items()}
         found.update({(name, guest): address for guest, address in given.items()})
