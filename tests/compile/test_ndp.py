@@ -77,5 +77,14 @@ def test_without_any_it_stays_as_it_was(compiled: Path) -> None:
     assert hook.answered("www") == []
 
 
+@pytest.mark.parametrize("text", ["enp6s0 2001:db8::/64\n", "enp6s0 junk fd00::/64\n", "\xff\xfe"])
+def test_a_damaged_file_stops_nothing_else(compiled: Path, text: str) -> None:
+    addresses(compiled, (HERE, "80", "enp6s0"))
+    (compiled / "outside").write_text(text, encoding="latin-1")
+    assert hook.translation() == ""
+    assert hook.answered("mail") == []
+    assert "guestnet apply" in (compiled / "hook.log").read_text()
+
+
 def test_an_entry_is_spelled_as_ip_has_it() -> None:
     assert ndp.entries(WORLD.guests[0]) == ("2001:db8::1:10 dev enp6s0",)

@@ -111,7 +111,7 @@ def network(name: str, operation: str) -> None:
 
 def trust() -> None:
     """What root alone may write: whoever else could, would act as root through it."""
-    for path in (COMPILED, f"{COMPILED}/guests", f"{COMPILED}/table.nft", f"{COMPILED}/admit"):
+    for path in (COMPILED, f"{COMPILED}/guests", f"{COMPILED}/table.nft", f"{COMPILED}/admit", OUTSIDE):
         try:
             found = os.stat(path)
         except FileNotFoundError:
@@ -350,13 +350,13 @@ def answered(name: str) -> list[str]:
     found = []
     for line in lines(name):
         kind, nic, address = [*line.split(" "), "", ""][:3]
-        if kind == "translated" and nic in shared():
+        if kind == "ndp":
+            found.append(f"{address} dev {nic}")
+        elif kind == "translated" and nic in shared():
             from _socket import AF_INET6, inet_ntop, inet_pton
 
             prefix = inet_pton(AF_INET6, shared()[nic][0].partition("/")[0])
-            address = inet_ntop(AF_INET6, prefix[:8] + inet_pton(AF_INET6, address)[8:])
-        if kind in ("ndp", "translated"):
-            found.append(f"{address} dev {nic}")
+            found.append(f"{inet_ntop(AF_INET6, prefix[:8] + inet_pton(AF_INET6, address)[8:])} dev {nic}")
     return found
 
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from guestnet.compile import hookdata, hookfront
+from guestnet.compile import hookdata, hookfront, ndp
 from guestnet.decide.desired import ADMIT_FILE
 from guestnet.words.problems import Problem, ProblemsError
 
@@ -20,6 +20,7 @@ OURS = (
     hookdata.GUESTS,
     hookdata.TABLE_FILE,
     ADMIT_FILE,
+    ndp.FILE,
     hookfront.PROGRAM,
     "/etc/libvirt/hooks/qemu.d/50-guestnet",
     "/etc/libvirt/hooks/network.d/50-guestnet",
