@@ -37,7 +37,7 @@ done
 
 def later(guest: RealGuest, script: str) -> None:
     """Does something to the guest's agent as soon as that has answered this, and waits until it has begun."""
-    guest.run(["sh", "-c", "rm -f /run/back; cat >/run/later"], input=f"sleep 1\n{script}\ntouch /run/back\n")
+    guest.run(["sh", "-c", "rm -f /run/back; cat >/run/later"], input=f"sleep 1\n{script}\necho back >/run/back\n")
     guest.run("setsid sh /run/later >/run/later.log 2>&1 </dev/null &")
     time.sleep(2)
 
@@ -47,8 +47,8 @@ def back(guest: RealGuest) -> None:
 
     def there() -> bool:
         try:
-            return guest.run(["test", "-e", "/run/back"], check=False).returncode == 0
-        except (CommandError, LabError, KeyError, TypeError):  # the other one still answers
+            return guest.run(["cat", "/run/back"], check=False).stdout == "back\n"
+        except (CommandError, LabError, KeyError, TypeError, ValueError):  # the other one still answers
             return False
 
     wait_for("the usual agent", there, timeout=60, interval=0.5)
@@ -73,7 +73,7 @@ def guest(spine: Spine) -> Iterator[RealGuest]:
     """web1 with a gai.conf of its own, which is there at the end, and nothing beside it; its agent is the usual one."""
     there = spine.guest
     there.run(["sh", "-c", f"cat >{GAI}"], input=OLD.decode())
-    there.run(["touch", "/run/back"])
+    there.run("echo back >/run/back")
     yield there
     back(there)
     assert held(there) == OLD
@@ -170,7 +170,7 @@ def test_it_dies_in_the_middle(spine: Spine, guest: RealGuest, renamed: bool) ->
 case $2 in
 *gai.conf.guestnet-new*)
     /bin/busybox rm /bin/sh; /bin/busybox ln -s busybox /bin/sh; rm -f /run/back
-    setsid /bin/busybox sh -c 'sleep 6; {REAL}; touch /run/back' >/dev/null 2>&1 </dev/null &
+    setsid /bin/busybox sh -c 'sleep 6; {REAL}; echo back >/run/back' >/dev/null 2>&1 </dev/null &
     script=$(echo "$2" | sed '{where} kill -9 $(pidof qemu-ga); sleep 9')
     shift 2; exec /bin/busybox sh -c "$script" "$@" ;;
 esac
