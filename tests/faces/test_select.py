@@ -29,6 +29,7 @@ def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
     [
         ("seed", [*OWN, *IDENT_ME]),
         ("seed-label-alone", [*OWN, "--gai-conf", str(SCREEN / "label-alone.conf"), *IDENT_ME]),
+        ("seed-full-table", [*OWN, "--gai-conf", str(SCREEN / "full-table.conf"), *IDENT_ME]),
         ("seed-precedence-only", [*OWN, "--gai-conf", str(SCREEN / "precedence-only.conf"), *IDENT_ME]),
         ("seed-update", [*OWN, "--policy", "rfc6724-update", *IDENT_ME]),
     ],
