@@ -42,7 +42,7 @@ things: dict[type[Thing], st.SearchStrategy[Thing]] = {
     Unit: st.builds(Unit, text, st.booleans(), st.booleans()),
     Link: st.builds(Link, text),
     Proxy: st.builds(Proxy, text, text, st.booleans()),
-    Prefer: st.builds(Prefer, st.lists(text).map(tuple), text, st.booleans()),
+    Prefer: st.builds(Prefer, st.lists(text).map(tuple), text, st.booleans(), st.booleans()),
     Bridge: st.builds(Bridge, text, text, st.booleans(), st.none() | st.integers()),
 }
 keys = st.builds(Key, st.sampled_from(list(KINDS)), text)

@@ -33,8 +33,8 @@ def test_cloud_init(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "prefer-ipv6", "web1", "--print", "cloud-init")
     assert code == 0
     assert out.startswith("#cloud-config\n")
-    (written,) = load(out.encode(), "user-data").data["write_files"]
-    assert written == {"path": "/etc/gai.conf", "permissions": "0644", "content": file}
+    written = {"path": "/etc/gai.conf", "permissions": "0644", "content": file}
+    assert load(out.encode(), "user-data").data == {"write_files": [written]}
 
 
 def test_shell(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,11 +114,13 @@ class Proxy:
 @dataclass(frozen=True)
 class Prefer:
     """Our lines in the gai.conf of a guest, by its name: the prefixes that get the label of global addresses. uuid: of
-    the domain they were written in. by_hand: `guestnet prefer-ipv6` asked for them, not the file."""
+    the domain they were written in. by_hand: `guestnet prefer-ipv6` asked for them, not the file. whole: they
+    are there; else it is only known that their writing was begun."""
 
     prefixes: tuple[str, ...]
     uuid: str
     by_hand: bool = False
+    whole: bool = True
 
 
 Thing = Folder | File | Setting | Table | Network | Admit | Unit | Link | Bridge | Proxy | Ndp | Prefer

@@ -151,3 +151,12 @@ def test_a_damaged_record(text: str) -> None:
 def test_a_record_there_and_back() -> None:
     record = replace(DONE, before=b"\xff\n")
     assert from_text(to_text(record), "/x") == record
+
+
+def test_what_was_begun_only() -> None:
+    """Killed before it was known: written again when it is wanted, and put back when not."""
+    begun = replace(DONE, done=False)
+    assert there(facts(), {"web1": begun}, leaving=False) == {KEY: Prefer((PREFIX,), "u1", whole=False)}
+    assert wanted(world(), facts(), {"web1": begun}) == {KEY: Prefer((PREFIX,), "u1")}
+    assert wanted(world(asked=False), facts(), {"web1": begun}) == {}
+    assert families(world(), facts(), {"web1": begun})["web1"] == "prefers IPv4"

@@ -33,6 +33,11 @@ class Record:
     refused: str = ""
     libc: str = "glibc"
 
+    @property
+    def begun(self) -> bool:
+        """Our lines may be in the guest's file."""
+        return self.wrote is not None
+
 
 def path_of(guest: str) -> str:
     return f"{FOLDER}/{file_name(guest)}"

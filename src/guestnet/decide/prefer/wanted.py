@@ -59,10 +59,10 @@ def there(facts: Facts, records: Mapping[str, Record], *, leaving: bool) -> dict
     for record in records.values():
         domain = domains.get(record.guest)
         gone = domain is None or domain.uuid != record.uuid
-        if gone or (leaving and not (record.done and _able(domain))):
+        if gone or (leaving and not (record.begun and _able(domain))):
             found[Key("memory", path_of(record.guest))] = File(to_text(record), SECRET)  # only to be forgotten
-        elif record.done:
-            found[Key("prefer", record.guest)] = Prefer(record.prefixes, record.uuid, record.by_hand)
+        elif record.begun:
+            found[Key("prefer", record.guest)] = Prefer(record.prefixes, record.uuid, record.by_hand, record.done)
     return found
 
 
@@ -112,7 +112,7 @@ def notes(world: World, facts: Facts, records: Mapping[str, Record], *, leaving:
 
 
 def _stays(domain: Domain, record: Record | None) -> str:
-    if record is None or not record.done or _able(domain):
+    if record is None or not record.begun or _able(domain):
         return ""
     return f"{domain.name} is off or has no agent: what guestnet wrote stays in its /etc/gai.conf, between its marks"
 
