@@ -73,3 +73,28 @@ def test_a_write_that_makes_no_sense(count: object) -> None:
 def test_a_signal_is_a_code() -> None:
     agent, _ = saying({"pid": 7}, {"exited": True, "signal": 9})
     assert agent.run("/bin/true").code == 137
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [7],
+        [{"pid": "1"}],
+        [{"pid": 1}, []],
+        [{"pid": 1}, {"exited": 1}],
+        [{"pid": 1}, {"exited": True}],
+        [{"pid": 1}, {"exited": True, "exitcode": 0, "out-data": 5}],
+        [{"pid": 1}, {"exited": True, "exitcode": 0, "out-data": "***"}],
+    ],
+)
+def test_a_program_of_which_nonsense_is_said(answers: list[Any]) -> None:
+    agent, _ = saying(*answers)
+    with pytest.raises(AsideError, match="with what is no answer"):
+        agent.run("/bin/true")
+
+
+@pytest.mark.parametrize("said", ["", "{}", "[", "7", '{"return"', "[" * 100_000])
+def test_what_is_no_json(said: str) -> None:
+    agent = Agent(lambda _guest, _message, _seconds: said, "web1")
+    with pytest.raises(AsideError, match="answers guest-ping with what is no answer"):
+        agent.call("guest-ping")

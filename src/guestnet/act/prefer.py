@@ -55,7 +55,7 @@ def prefer(libvirt: Libvirt, seen: Seen, guest: Guest, name: str, report: Report
         return Preferred("windows", there.version, prefixes=prefixes)
     wanted = Prefer(prefixes, domain.uuid, by_hand=not guest.prefer6)
     before: tuple[Address, ...] = ()
-    if there.libc == "glibc":  # others are refused by `write`
+    if there.libc == "glibc" and not there.why_not:  # others are refused by `write`
         before = guestgai.answers(agent, name)
         _usable(guest, name, before)
     record = preferences.write(agent, there, wanted)

@@ -54,14 +54,15 @@ Libc = Literal["glibc", "musl", "windows", ""]
 
 @dataclass(frozen=True)
 class Found:
-    """libc "" is another one, or none; version as the guest says it. content None: there is no such file; mode and
-    owner as chmod and chown take them."""
+    """libc "" is another one, or none; version as the guest says it. content None: there is no such file, or one that
+    is not for us, as `why_not` says; mode and owner as chmod and chown take them."""
 
     libc: Libc
     version: str = ""
     content: bytes | None = None
     mode: str = "644"
     owner: str = "0:0"
+    why_not: str = ""
 
 
 def look(agent: Agent) -> Found:
@@ -75,17 +76,17 @@ def look(agent: Agent) -> Found:
     if not re.search(r"glibc|GNU libc", version, re.IGNORECASE):
         return Found("musl" if "musl" in told else "", shown(told.get("musl", version)))
     version = f"glibc {version.rpartition(' ')[2]}"
-    if "link" in told:
-        raise AsideError(
-            f"{PATH} of guest {agent.guest} is a link to {shown(told['link'])}",
-            "something else makes that file: use it",
-        )
     if "none" in told:
         return Found("glibc", version)
     there = re.fullmatch(r"(\d+) ([0-7]{3,4}) (\d+:\d+)", told.get("file", ""))
-    if not there:
-        raise AsideError(f"{PATH} of guest {agent.guest} is no file that can be read", "look at it there")
-    return Found("glibc", version, agent.read(PATH, MOST), there[2], there[3])
+    why_not = "is no file that can be read"
+    if "link" in told:
+        why_not = f"is a link to {shown(told['link'])}: something else makes that file"
+    elif there and int(there[1]) > MOST:
+        why_not = f"has {int(there[1]) / (1 << 20):.1f} MB; up to {MOST >> 20} are read"
+    elif there:
+        return Found("glibc", version, agent.read(PATH, MOST), there[2], there[3])
+    return Found("glibc", version, why_not=why_not)
 
 
 def _system(agent: Agent) -> str | None:

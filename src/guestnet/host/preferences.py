@@ -67,7 +67,7 @@ def write(agent: Agent, found: Found, wanted: Prefer) -> Record:
         old = None
     record = Record(agent.guest, wanted.uuid, wanted.prefixes, wanted.by_hand, libc=found.libc)
     try:
-        _may(found)
+        _may(found, agent.guest)
         before = original(found.content, old)
         content = block.merged(found.content or b"", map(IPv6Network, wanted.prefixes))
     except (RefusedError, WrongError) as error:
@@ -84,7 +84,9 @@ def write(agent: Agent, found: Found, wanted: Prefer) -> Record:
     return record
 
 
-def _may(found: Found) -> None:
+def _may(found: Found, guest: str) -> None:
+    if found.why_not:
+        raise RefusedError(f"{guestgai.PATH} of guest {guest} {found.why_not}", "see to it there")
     if found.libc == "windows":
         raise RefusedError("it runs Windows, which has no gai.conf", "guestnet prefer-ipv6 prints the netsh lines")
     if found.libc != "glibc":
@@ -106,6 +108,8 @@ def restore(agent: Agent, record: Record | None) -> bool:
     """The guest's file as it was before us; what others changed in it since stays. False when nothing of ours was in
     it. Raises AsideError."""
     found = guestgai.look(agent)
+    if found.why_not:
+        raise RefusedError(f"{guestgai.PATH} of guest {agent.guest} {found.why_not}", "see to it there")
     try:
         before = original(found.content, record)
     except WrongError as error:
