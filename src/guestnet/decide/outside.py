@@ -177,6 +177,6 @@ def notes(world: World, facts: Facts) -> Iterator[str]:
             yield f"network {network.name}: its guests' global addresses do not work now: {wrong[0]}; {wrong[1]}"
         if outside.translated:
             yield (
-                f"network {network.name}: its guests have a ULA themselves, so their resolvers still prefer IPv4, "
-                "unless prefer_ipv6 says otherwise; the global addresses are for those who connect to them"
+                f"network {network.name}: its guests have a ULA themselves, so their resolvers still prefer IPv4 "
+                "(guestnet prefer-ipv6 GUEST mends that); the global addresses are for those who connect to them"
             )

@@ -157,6 +157,6 @@ def _translated(own: list[Own6], proxied: Kind) -> Kind:
 def _shared(own: list[Own6]) -> Kind:
     seen = (
         f"guests of a ULA network share the host's {own[0].address.ip}, which needs nothing of the provider; their "
-        "programs prefer IPv4 all the same, see: guestnet select"
+        "programs prefer IPv4 all the same, but for those of: guestnet prefer-ipv6 GUEST"
     )
     return Kind("NAT66", True, seen)
