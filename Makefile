@@ -23,6 +23,9 @@ quick: setup  ## the tests that need no lab
 fuzz-select: setup  ## address selection, predicted and asked of the real glibc; ARGS='--cases N --seed S'; as root
 	@$(PYTHON) -m tests.glibc.fuzz $(ARGS)
 
+faults: setup  ## apply and rollback killed at each effect, and each effect failed in every way; ARGS='--every 10'; as root, an hour
+	@$(PYTHON) -m tests.faults $(ARGS)
+
 bench: setup  ## what guestnet costs, against the least that anybody could do, and peers (bench/README.md); as root, 7 minutes
 	@$(PYTHON) -m bench $(ARGS)
 
@@ -35,4 +38,4 @@ lock: setup  ## pin the dependencies anew into requirements.lock
 clean: setup  ## remove what a killed test or demo left
 	@$(PYTHON) -m lab.clean
 
-.PHONY: help setup demo test test-passthrough quick fuzz-select bench golden lock clean
+.PHONY: help setup demo test test-passthrough quick fuzz-select faults bench golden lock clean

@@ -26,7 +26,9 @@ def test_found(argv: list[str]) -> None:
     assert asked("fe80::2%eth0 51234 fe80::1%eth0 2222", *argv) == "(IPv6Address('fe80::1'), 2222)"
 
 
-@pytest.mark.parametrize("value", ["", "nonsense", "1 2 3", "a b c d", "198.51.100.7 1 203.0.113.2 x"])
+@pytest.mark.parametrize(
+    "value", ["", "nonsense", "1 2 3", "a b c d", "198.51.100.7 1 203.0.113.2 x", "x 1 203.0.113.2 22"]
+)
 def test_what_is_none(value: str) -> None:
     if session() is None:  # else these tests are run from one themselves, which is found above
         assert asked(value, sys.executable, "-c", ASK) == "None"

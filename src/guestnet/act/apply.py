@@ -6,18 +6,21 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from guestnet.act import journal
-from guestnet.act.survey import Wish, survey
+from guestnet.act.journal import Head
 from guestnet.act.tidy import tidy
 from guestnet.act.undo import Undo
+from guestnet.decide.desired import MEMORY
 from guestnet.decide.plan import Plan
-from guestnet.decide.state import Change, Key
+from guestnet.decide.state import APPLIED, Change, File, Key, Thing
+from guestnet.host import files, meanwhile
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import apply_lock
 from guestnet.host.put import put
-from guestnet.spec.memory import Memory
+from guestnet.spec.memory import from_text
 from guestnet.words.problems import AsideError, GuestnetError, Problem, ProblemsError
 
 Report = Callable[[str, Change | None, float], None]  # (done, FAIL, undoing or undone; the step; seconds)
@@ -27,9 +30,9 @@ _ROUNDS = 3  # a guest that starts or stops while we act changes the forwards in
 
 
 @contextlib.contextmanager
-def changing() -> Iterator[None]:
+def changing(*, wait: bool = False) -> Iterator[None]:
     """Holds the host for one guestnet at a time; take it before the survey, so that the plan stays true."""
-    with apply_lock():
+    with apply_lock(wait=wait):
         try:
             yield
         finally:
@@ -37,31 +40,43 @@ def changing() -> Iterator[None]:
                 tidy()
 
 
-def recover(libvirt: Libvirt) -> bool:
-    """Takes back what an apply that was killed had begun. True when there was one. Needs `changing`."""
+def recover(libvirt: Libvirt) -> Head | None:
+    """Takes back what an apply that was killed had begun, and says which it was; None when there was none. Needs
+    `changing`. Raises journal.DamagedError when nobody can know what it had begun."""
     begun = journal.left()
     if begun is None:
-        return False
+        return None
     with undisturbed():
-        problems = Undo(lambda change: put(libvirt, change), begun).run()
+        problems = Undo(lambda change: put(libvirt, change), begun.changes).run()
     if problems:
         aside = f"an apply that was cut off is only partly undone; to go on without that, move {journal.PATH} away"
         raise ProblemsError(problems, aside)
     journal.forget()
-    return True
+    return begun.head
 
 
-def apply(wish: Wish, plan: Plan, memory: Memory, libvirt: Libvirt, report: Report) -> tuple[AsideError, ...]:
+def apply(  # noqa: PLR0913  the last by keyword
+    plan: Plan,
+    again: Callable[[], tuple[Change, ...]],
+    libvirt: Libvirt,
+    report: Report,
+    head: Head,
+    *,
+    always: bool = False,
+) -> tuple[AsideError, ...]:
     """Does the plan; on a failure undoes all of it and raises. Needs `changing`, and a plan made under it.
 
-    Returns why steps were left out that nothing else waits for.
+    `again` looks at the host anew: what is still to be changed. `head` names the apply in its journal. From then on
+    there is a way back from it, unless it only mended what had come to differ from the file that is applied already:
+    then that of the apply before stays, if not `always`. Returns why steps were left out that nothing else waits for.
     """
     if plan.problems:
         raise ProblemsError(list(plan.problems))
     if not plan.changes:
         return ()
     aside: dict[Key, AsideError] = {}
-    written = journal.Journal()
+    remembered = files.read(MEMORY)
+    written = journal.Journal(replace(head, memory=remembered.text) if remembered else head)
     undo = Undo(lambda change: put(libvirt, change))
     try:
         changes = plan.changes
@@ -71,16 +86,37 @@ def apply(wish: Wish, plan: Plan, memory: Memory, libvirt: Libvirt, report: Repo
                 for change in together:
                     left = _step(change, libvirt, undo, report)
                     aside |= {change.key: left} if left else {}
-            changes = tuple(one for one in survey(wish, libvirt, memory)[0].changes if one.key not in aside)
+            changes = tuple(one for one in again() if one.key not in aside)
             if not changes:
                 break
         else:
             raise _differs(changes)
+        with undisturbed():
+            _end(written, plan, always=always)
     except BaseException as error:
         _take_back(undo, written, report, error)
         raise
-    written.close()
     return tuple(aside.values())
+
+
+def _end(written: journal.Journal, plan: Plan, *, always: bool) -> None:
+    said = {change.key.name: change for change in plan.changes}
+    memory = said.get(MEMORY)
+    if memory is not None and memory.after is None:
+        journal.forget(journal.POINT)  # nothing of ours is left on the host, that neither
+        written.close()
+    elif always or APPLIED in said or (memory is not None and _readable(memory.before)):
+        written.keep()
+    else:
+        written.close()
+
+
+def _readable(memory: Thing | None) -> bool:
+    """One that was damaged or gone has been mended, which is nobody's wish."""
+    try:
+        return isinstance(memory, File) and bool(from_text(memory.text))
+    except GuestnetError:
+        return False
 
 
 def _together(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
@@ -91,9 +127,10 @@ def _together(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
 
 
 def _step(change: Change, libvirt: Libvirt, undo: Undo, report: Report) -> AsideError | None:
-    undo.push(change)
     start = time.monotonic()
     try:
+        meanwhile.check(libvirt, change)  # before there is an inverse: what is theirs is not undone either
+        undo.push(change)
         put(libvirt, change)
     except AsideError as error:
         report("left", change, time.monotonic() - start)

@@ -47,7 +47,14 @@ def look(completions: Mapping[str, str], program: Path, *, remove: bool) -> Setu
 
 def _in_use() -> bool:
     """By what apply has written, because libvirt may be absent; or begun, because the next apply takes that up."""
-    return Path(hookdata.TABLE_FILE).exists() or bool(files.folders(dhcp.FOLDERS)) or journal.left() is not None
+    return Path(hookdata.TABLE_FILE).exists() or bool(files.folders(dhcp.FOLDERS)) or _begun()
+
+
+def _begun() -> bool:
+    try:
+        return journal.left() is not None
+    except journal.DamagedError:
+        return True
 
 
 def _desired(completions: Mapping[str, str], program: Path, foreign: set[str]) -> State:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 
+from guestnet.act.remember import remember
 from guestnet.compile import dhcp
 from guestnet.decide import outside, served
 from guestnet.decide.admit import remembered as admitting
@@ -14,26 +15,31 @@ from guestnet.decide.facts import Facts
 from guestnet.decide.plan import Plan, make_plan
 from guestnet.decide.prefer import wanted as prefer
 from guestnet.decide.prefer.record import Record
-from guestnet.decide.state import APPLIED, File, Key, State
+from guestnet.decide.state import APPLIED, SOURCE, File, Key, State
 from guestnet.host import files, listeners, preferences, solicit
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.observe import normal_form, observe
 from guestnet.spec.load import spec_of
-from guestnet.spec.memory import Memory, from_text
+from guestnet.spec.memory import Memory
 from guestnet.spec.models import Spec
 from guestnet.spec.resolve import Macs, Taken, resolve
 from guestnet.spec.show import applied
 from guestnet.spec.world import World
 from guestnet.words.problems import GuestnetError
 
+_MENDED = f"{MEMORY} is damaged or gone; it is told anew by libvirt, reservations, leases and what was applied last"
+_PRIVATE = 0o600  # it may say what its own mode hides
+
 
 @dataclass(frozen=True)
 class Wish:
-    """What the host shall become: the file's spec; or, without one, a host with nothing of guestnet on it."""
+    """What the host shall become: the file's spec; or, without one, a host with nothing of guestnet on it. `source`:
+    the file as it is written, to keep; None where nobody has it."""
 
     spec: Spec | None
+    source: str | None = None
     admit: bool | None = None  # rules of ours in foreign chains that drop: yes, no more, or as it was said before
 
 
@@ -56,7 +62,7 @@ def survey(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> tuple[
 
 def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     """As `survey`, with what is there."""
-    remembered = memory or read_memory()
+    remembered, mended = (memory, False) if memory is not None else remember(libvirt, wish.spec)
     facts = read_facts(libvirt, remembered)
     foreign = frozenset(network.bridge for network in facts.networks)
     mine = {network.bridge for network in remembered.networks.values()}
@@ -75,13 +81,17 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
         }
     else:
         desired = {**desired, Key("memory", APPLIED): File(applied(spec, world))}
+        if wish.source is not None:
+            desired = {**desired, Key("memory", SOURCE): File(wish.source, _PRIVATE)}
     leaving, records = wish.spec is None, preferences.records()
     desired = normal_form(desired) | ({} if leaving else prefer.wanted(world, facts, records))
     live = observe(libvirt, desired) | prefer.there(facts, records, leaving=leaving)
+    if wish.spec is not None and wish.source is None:
+        live = {key: thing for key, thing in live.items() if key.name != SOURCE}
     facts = replace(facts, answered=solicit.who_answers(outside.new(world, desired, live)))
     plan = make_plan(world, facts, live, desired, _before(live, desired, remembered, world))
-    said = prefer.notes(world, facts, records, leaving=leaving)
-    return Seen(replace(plan, notices=plan.notices + said), live, remembered, records)
+    said = ((_MENDED,) if mended else ()) + plan.notices + prefer.notes(world, facts, records, leaving=leaving)
+    return Seen(replace(plan, notices=said), live, remembered, records)
 
 
 def _before(live: State, desired: State, memory: Memory, world: World) -> World | None:
@@ -115,12 +125,6 @@ def _macs(spec: Spec, facts: Facts) -> Macs:
 def _reserved(network: str, guest: str) -> str | None:
     file = files.read(f"{dhcp.hosts_folder(network)}/{dhcp.file_name(guest)}")
     return dhcp.mac_of(file.text) if file else None
-
-
-def read_memory() -> Memory:
-    """What was remembered on this host; empty at first."""
-    file = files.read(MEMORY)
-    return from_text(file.text, MEMORY) if isinstance(file, File) else Memory()
 
 
 def hook_text(name: str = "hook.py") -> str:

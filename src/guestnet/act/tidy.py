@@ -6,6 +6,7 @@ import contextlib
 import shutil
 from pathlib import Path
 
+from guestnet.act import journal
 from guestnet.compile import hookfront
 from guestnet.host import lock
 
@@ -15,11 +16,13 @@ _LIB = Path("/var/lib/guestnet")
 def tidy() -> None:
     """When nothing of ours is on the host, after destroy or a first apply that failed, no empty folder stays either."""
     with contextlib.suppress(OSError):
+        journal.tidy()
         _LIB.rmdir()  # refused while anything is in it
     if _LIB.exists():
         return
     shutil.rmtree(hookfront.COMPILED, ignore_errors=True)
-    for folder, names in ((Path("/var/log/guestnet"), ("hook.log", "hook.log.1")), (lock.FOLDER, lock.NAMES)):
+    logs = ("hook.log", "hook.log.1", "countdown.log")
+    for folder, names in ((Path("/var/log/guestnet"), logs), (lock.FOLDER, (*lock.NAMES, lock.LAST))):
         for name in (*names, *(path.name for path in folder.glob("busy.*"))):
             (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):

@@ -23,6 +23,7 @@ FOLDER = "/var/lib/guestnet/compiled"
 TABLE_FILE = f"{FOLDER}/table.nft"
 BRIDGES = f"{FOLDER}/bridges"
 LET_IN = f"{FOLDER}/let_in.py"  # a program that the hook starts
+NIC_WORDS = 5  # of a `nic` line
 END = "end"  # the last line: a file without it was cut short
 GUESTS = f"{FOLDER}/guests"
 

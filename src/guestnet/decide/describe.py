@@ -201,7 +201,9 @@ def _network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
         lan = next((lan for lan in plan.world.lans if lan.name == change.key.name), None)
         if lan is not None:
             return [(f"+ {_over(lan)}", "")]
-        network = next(network for network in plan.world.networks if network.name == change.key.name)
+        network = next((network for network in plan.world.networks if network.name == change.key.name), None)
+        if network is None:  # on the way back to what nobody can tell any more
+            return [("+ as it was", "")]
         return [(f"+ {line}", "") for line in (*_addresses(network), *_knobs(network))]
     lines = [(f"~ {line}", "") for line in _xml_diff(before.xml, after.xml)]
     if before.running is None and after.running is not None:

@@ -245,6 +245,7 @@ class Facts:
     systemd: bool = False  # it booted the host and runs
     bridge_filter: tuple[str, ...] = ()  # of iptables and ip6tables: those that see bridged traffic, and drop it
     session: tuple[IPv4Address | IPv6Address, int] | None = None  # the host's end of the SSH session we are run from
+    client: IPv4Address | IPv6Address | None = None  # the other end
     installed: bool = False  # hooks or unit of ours are there
     hooks_loaded: bool = False  # libvirt saw a hook of both kinds when it started, so it will call ours
 

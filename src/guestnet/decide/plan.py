@@ -12,7 +12,7 @@ from guestnet.decide.conflicts import conflicts
 from guestnet.decide.facts import Facts
 from guestnet.decide.flips import Flip, flips
 from guestnet.decide.notices import notices
-from guestnet.decide.state import APPLIED, Change, Network, State, compare, to_data
+from guestnet.decide.state import APPLIED, SOURCE, Change, Network, State, compare, to_data
 from guestnet.spec.world import World
 from guestnet.words.problems import Problem
 
@@ -40,15 +40,21 @@ def make_plan(world: World, facts: Facts, live: State, desired: State, before: W
     changes = compare(live, desired)
     said = (*notices(world, facts), *admit.notes(world, facts, desired))
     flipped = None if before is None else flips(before, world, facts)
-    if flipped == () and _only_spelled_otherwise(changes):
+    if _only_spelled_otherwise(changes, same=flipped == ()):
         changes = ()
     return Plan(world, facts, changes, conflicts(world, facts, live, changes), said, flipped)
 
 
-def _only_spelled_otherwise(changes: tuple[Change, ...]) -> bool:
-    """The file says the same in other words or another order. What was applied keeps the old ones until there is
-    something to apply."""
-    return [(change.key.name, None in (change.before, change.after)) for change in changes] == [(APPLIED, False)]
+def _only_spelled_otherwise(changes: tuple[Change, ...], *, same: bool) -> bool:
+    """The file says the same in other words or another order, or with other comments. What was applied keeps the old
+    ones until there is something to apply. `same`: nothing that it means has changed."""
+    changed = {change.key.name: change for change in changes}
+    source = changed.pop(SOURCE, None)
+    if source is not None and source.after is None:
+        return False
+    return not changed or (
+        same and [*changed] == [APPLIED] and None not in (changed[APPLIED].before, changed[APPLIED].after)
+    )
 
 
 def cut_off(change: Change, facts: Facts) -> tuple[str, ...]:

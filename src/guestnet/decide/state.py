@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 APPLIED = "/var/lib/guestnet/applied.json"  # the file as it was applied last, everything in it spelled out
+SOURCE = "/var/lib/guestnet/applied.yaml"  # the same file as it was written, comments and all
 
 
 class Key(NamedTuple):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
 from guestnet.decide import flips
+from guestnet.decide.atstake import at_stake
 from guestnet.decide.describe import describe, header, impact, step
 from guestnet.decide.flips import Flip
 from guestnet.decide.plan import Plan, cut_off
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _LOOKS = {"+": "green", "-": "red", "~": "yellow"}
 _IMPACT_COLUMN = 64
 _WIDTH = 100
+_patience = [0.2]  # seconds that a line waits for its reader; none after the first that waited in vain
 _FLIPS = 24  # lines: a first file of six networks would fill the screen
 _UNKNOWN = "what the file said before is not known, so neither is which cells change"
 
@@ -39,6 +42,8 @@ def print_plan(plan: Plan, *, pending: bool) -> None:
         said, *commands = note.split("\n")  # to paste, so each in one line
         filled = textwrap.fill(f"note: {said}", _WIDTH, subsequent_indent="      ", break_on_hyphens=False)
         console.print("\n" + "\n".join([filled, *(f"      {command}" for command in commands)]))
+    for line in at_stake(plan):
+        console.print(f"\nwarning: this SSH session is at stake: {line}", style="yellow")
     for problem in plan.problems:
         console.print(f"\nproblem: {problem}", style="red")
     console.print()
@@ -83,6 +88,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "flips": None if plan.flips is None else [_flip_data(flip) for flip in plan.flips],
         "problems": [problem.data() for problem in plan.problems],
         "notices": list(plan.notices),
+        "session_at_stake": list(at_stake(plan)),
     }
 
 
@@ -98,8 +104,12 @@ def _flip_data(flip: Flip) -> dict[str, str]:
 
 
 def progress(word: str, change: Change | None, seconds: float) -> None:
-    """One line a step, on stderr. A reader or terminal that has gone must not stop an apply, or worse, its undoing."""
+    """One line a step, on stderr. A reader or terminal that has gone must not stop an apply, or worse, its undoing; nor
+    one that takes nothing any more, as that of an SSH session which the apply has cut off."""
     words = {"undoing": "undoing what was done", "undone": "The host is as it was before."}
     line = words.get(word, word) if change is None else f" {word}  {step(change):<64} {seconds:5.1f} s"
-    with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):
+        if select.select([], [sys.stderr], [], _patience[0])[1]:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            _patience[0] = 0

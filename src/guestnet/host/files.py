@@ -35,7 +35,7 @@ def write(path: str, file: File, *, keep_time: bool = False, over: str | None = 
     and holds this text; ConflictError if it does not any more.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.guestnet-new")
+    temporary = temporary_of(target)
     try:
         _folders(target.parent)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
@@ -53,7 +53,7 @@ def write(path: str, file: File, *, keep_time: bool = False, over: str | None = 
         if over is not None and target.read_bytes() != over.encode():
             raise ConflictError(f"{path} was changed meanwhile by somebody else", "look at it, then try again")
         temporary.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
     except BaseException as error:
         # Also when we are told to end: what was begun leaves nothing.
         with suppress(OSError):
@@ -67,9 +67,10 @@ def remove(path: str) -> None:
     """Removes the file if it is there, and folders above it that this leaves empty, as far as they are ours to make."""
     target = Path(path)
     try:
-        target.unlink(missing_ok=True)
+        for one in (target, temporary_of(target)):  # what a killed run left, too
+            one.unlink(missing_ok=True)
         if target.parent.is_dir():
-            _sync(target.parent)
+            sync(target.parent)
             _prune(target.parent)
     except OSError as error:
         raise GuestnetError(f"{path} can't be removed: {error.strerror}", "see to it, then try again") from error
@@ -92,6 +93,11 @@ def make_folder(path: str) -> None:
         Path(path).chmod(0o755)
     except OSError as error:
         raise GuestnetError(f"{path} can't be made: {error.strerror}", "see to it, then try again") from error
+
+
+def temporary_of(target: Path) -> Path:
+    """The name under which it is written, before it is renamed."""
+    return target.with_name(f".{target.name}.guestnet-new")
 
 
 def mode(path: str) -> int:
@@ -147,7 +153,8 @@ def _prune(folder: Path) -> None:
         folder = folder.parent
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """What was renamed, made or removed in it stays so after a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

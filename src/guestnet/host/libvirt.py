@@ -24,6 +24,7 @@ from guestnet.words.pci import PARTS, joined
 from guestnet.words.problems import AsideError, GuestnetError, SilentError
 from guestnet.words.shown import shown
 
+SYSTEM = "qemu:///system"
 _AGENT = "devices/channel/target[@name='org.qemu.guest_agent.0'][@state='connected']"
 _FORBIDDEN = re.compile("has been disabled|not been found|CommandNotFound|not allowed")
 _FORWARDING = {"nat", "route", "open"}  # the modes for which libvirt makes the host a router

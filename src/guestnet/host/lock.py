@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from guestnet.words.problems import GuestnetError
 
 FOLDER = Path("/run/guestnet")
-NAMES = ("apply.lock", "rules.lock", "probe.lock")
+NAMES = ("apply.lock", "rules.lock", "probe.lock", "countdown.lock")
+LAST = "confirmed"  # how the last apply that waited for a confirmation ended
 
 
 @contextlib.contextmanager
@@ -26,10 +28,26 @@ def rules_lock() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def apply_lock() -> Iterator[None]:
-    """Raises GuestnetError when another guestnet is changing this host."""
-    with _alone(NAMES[0], "is changing this host"):
+def apply_lock(*, wait: bool = False) -> Iterator[None]:
+    """Raises GuestnetError when another guestnet is changing this host; or waits until it is done."""
+    with _alone(NAMES[0], "is changing this host", wait=wait):
         yield
+
+
+@contextlib.contextmanager
+def countdown_lock() -> Iterator[None]:
+    """Held by the one process that counts down to the undoing of an apply. Raises GuestnetError when it lives."""
+    with _alone(NAMES[3], "counts down already"):
+        yield
+
+
+def counting_down() -> bool:
+    """Whether such a process lives."""
+    try:
+        with countdown_lock():
+            return False
+    except GuestnetError:
+        return True
 
 
 @contextlib.contextmanager
@@ -40,17 +58,33 @@ def probe_lock() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone(name: str, doing: str) -> Iterator[None]:
+def _alone(name: str, doing: str, *, wait: bool = False) -> Iterator[None]:
     with _file(name) as descriptor:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "?"
-            what = f"another guestnet (process {holder}) {doing}"
+            what = f"another guestnet ({_holder(descriptor)}) {doing}"
             raise GuestnetError(what, "wait until it is done, then try again") from error
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        try:
+            yield
+        finally:
+            os.truncate(descriptor, 0)  # who reads it before the next has written must not name us
+
+
+def _holder(descriptor: int) -> str:
+    """`process 812, guestnet apply --yes, since 12:03:11`."""
+    pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+    since = time.strftime("%H:%M:%S", time.localtime(os.fstat(descriptor).st_mtime))
+    try:
+        words = Path(f"/proc/{int(pid)}/cmdline").read_text(errors="replace").split("\0")[:-1]
+    except (OSError, ValueError):
+        return f"process {pid or '?'}"
+    # The program is Python; what was said to it begins with ours.
+    start = next((i for i, word in enumerate(words) if Path(word).name.startswith("guestnet")), 0)
+    said = " ".join([Path(words[start]).name, *words[start + 1 :]]) if words else "?"
+    return f"process {pid}, {said}, since {since}"
 
 
 @contextlib.contextmanager

@@ -7,7 +7,21 @@ from dataclasses import replace
 from guestnet.compile import dhcp, hookdata, hookfront, loopback, ndp, netxml, unit
 from guestnet.compile import sysctl as sysctl_file
 from guestnet.decide.desired import ADMIT_FILE, HOOKS, MEMORY, localnet
-from guestnet.decide.state import APPLIED, Admit, File, Folder, Key, Ndp, Network, Setting, State, Table, Thing, keys_of
+from guestnet.decide.state import (
+    APPLIED,
+    SOURCE,
+    Admit,
+    File,
+    Folder,
+    Key,
+    Ndp,
+    Network,
+    Setting,
+    State,
+    Table,
+    Thing,
+    keys_of,
+)
 from guestnet.host import chains, files, firewall, neighbours, netlink, proxies, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 
@@ -28,7 +42,7 @@ def normal_form(desired: State) -> dict[Key, Thing]:
 def observe(libvirt: Libvirt, desired: State) -> dict[Key, Thing]:
     """Everything of ours that is there. `desired` only says which sysctls to look at."""
     live: dict[Key, Thing] = {}
-    _add_files(live, "memory", [MEMORY, APPLIED])
+    _add_files(live, "memory", [MEMORY, APPLIED, SOURCE])
     _add_files(live, "sysctl.d", [sysctl_file.FILE])
     for key in keys_of(desired, "setting"):
         value = sysctl.read(key.name)

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from guestnet.words.problems import GuestnetError
@@ -53,6 +54,26 @@ def run(*argv: str, given: str | None = None, timeout: float = 30) -> str:
         said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
         raise ProgramError(f"{argv[0]}: {said}")
     return done.stdout
+
+
+def detach(log: str, *argv: str) -> None:
+    """Starts a program that lives on without us, our terminal and our session; what it says goes into the file `log`.
+    Raises GuestnetError when it can't be started."""
+    try:
+        Path(log).parent.mkdir(mode=0o750, exist_ok=True)
+        with open(log, "ab") as out:  # noqa: PTH123
+            # setsid forks once more, so that it is nobody's child.
+            subprocess.run(  # noqa: S603  argv is a list, made by us; no shell
+                ("setsid", "--fork", *argv),  # noqa: S607  found on our own fixed PATH
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=ENVIRONMENT,
+                cwd="/",
+                check=True,
+            )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise GuestnetError(f"{argv[0]} can't be started: {error}", "see to it, then try again") from error
 
 
 class Talk:

@@ -10,13 +10,25 @@ _MOST = 64  # processes from us up to the first
 
 
 def session() -> tuple[IPv4Address | IPv6Address, int] | None:
-    """The host's own address and port of the session; None when we are not run from one.
+    """The host's own address and port of the session; None when we are not run from one."""
+    found = _ends()
+    return found and found[1:]
 
-    sudo and su take SSH_CONNECTION (sshd(8)) out of the environment, so the processes above us are asked too.
-    """
+
+def client() -> IPv4Address | IPv6Address | None:
+    """Where the session comes from."""
+    found = _ends()
+    return found and found[0]
+
+
+_Ends = tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address, int]
+
+
+def _ends() -> _Ends | None:
+    """sudo and su take SSH_CONNECTION (sshd(8)) out of the environment, so the processes above us are asked too."""
     pid = os.getpid()
     for _ in range(_MOST):
-        found = _end(_connection(pid))
+        found = _parsed(_connection(pid))
         if found is not None or pid <= 1:
             return found
         pid = _parent(pid)
@@ -35,11 +47,11 @@ def _named(word: bytes) -> bool:
     return word.startswith(b"SSH_CONNECTION=")
 
 
-def _end(connection: str) -> tuple[IPv4Address | IPv6Address, int] | None:
-    """Of `198.51.100.7 51234 203.0.113.2 22`: the last two."""
+def _parsed(connection: str) -> _Ends | None:
+    """Of `198.51.100.7 51234 203.0.113.2 22`: all but the client's port."""
     try:
-        _, _, address, port = connection.split()
-        return ip_address(address.partition("%")[0]), int(port)
+        client, _, address, port = connection.split()
+        return ip_address(client.partition("%")[0]), ip_address(address.partition("%")[0]), int(port)
     except ValueError:
         return None
 

@@ -16,7 +16,11 @@ from guestnet.words.problems import GuestnetError
 T = TypeVar("T")
 
 VERSION = 1
-_REMOVE = "put a backup of it back, or remove it: addresses that are not in the file are then chosen anew"
+_REMOVE = "put a backup of it back, or apply: it is told anew by what is on the host"
+
+
+class DamagedError(GuestnetError):
+    """No memory, or not a whole one."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def to_text(memory: Memory) -> str:
 
 
 def from_text(text: str, file: str = "/var/lib/guestnet/memory.json") -> Memory:
-    """The memory that `to_text` wrote. Raises GuestnetError when it is damaged or of a newer guestnet."""
+    """The memory that `to_text` wrote. Raises DamagedError when it is damaged, GuestnetError when it is of a
+    newer guestnet."""
     try:
         document = json.loads(text)
         version = document["version"]
@@ -80,7 +85,7 @@ def from_text(text: str, file: str = "/var/lib/guestnet/memory.json") -> Memory:
         return _memory(document)
     # RecursionError: a million brackets
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise GuestnetError(f"{file} is damaged", _REMOVE) from None
+        raise DamagedError(f"{file} is damaged", _REMOVE) from None
 
 
 def _memory(document: dict[str, Any]) -> Memory:

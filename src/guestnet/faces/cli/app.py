@@ -13,6 +13,7 @@ from guestnet import __version__
 from guestnet.faces.cli import (
     apply,
     check,
+    confirm,
     destroy,
     doctor,
     forward,
@@ -21,6 +22,7 @@ from guestnet.faces.cli import (
     prefer,
     reach,
     render,
+    rollback,
     schema,
     select,
     setup,
@@ -77,6 +79,8 @@ for verb in (
     doctor.doctor,
     plan.plan,
     apply.apply,
+    confirm.confirm,
+    rollback.rollback,
     destroy.destroy,
     setup.setup,
 ):

@@ -3,64 +3,102 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
 from guestnet.act import apply as act
+from guestnet.act import confirm, journal
+from guestnet.act.confirm import guarded
 from guestnet.act.edit import edited
+from guestnet.act.journal import Edit, Head
 from guestnet.act.survey import Wish, survey
+from guestnet.decide.atstake import at_stake
 from guestnet.decide.plan import Plan
+from guestnet.decide.state import Change
 from guestnet.faces.cli.online import agreed, host
 from guestnet.faces.cli.options import Format, Options
 from guestnet.faces.report import plan_data, print_plan, progress
+from guestnet.host import countdown
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.edit import Edited
 from guestnet.spec.load import read
-from guestnet.words.problems import GuestnetError, ProblemsError
+from guestnet.spec.memory import Memory
+from guestnet.words.problems import ConflictError, GuestnetError, ProblemsError
 
 
-def change(options: Options, wanted: Wish, yes: bool, *, verb: str, question: str) -> int:
+@dataclass(frozen=True)
+class Care:
+    """How careful to be. confirm: seconds; None: as the plan asks for, or, with `never`, not at all. checksum: of the
+    plan that was reviewed."""
+
+    confirm: int | None = None
+    never: bool = False
+    checksum: str | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """The host, to oneself. `spared`: what to say of a refusal; `recovered`: an apply that was cut off, and has been
+    taken back."""
+
+    libvirt: Libvirt
+    spared: str
+    recovered: Head | None
+
+
+def change(options: Options, wanted: Wish, yes: bool, *, verb: str, question: str, care: Care = Care()) -> int:  # noqa: PLR0913
     """`wanted` is the file's spec for apply, and nothing for destroy."""
-    with _changing(options, verb) as (libvirt, spared):
-        plan, memory = survey(wanted, libvirt)
-        _show(plan, options)
+    with changing(options, verb) as held:
+        plan, memory = survey(wanted, held.libvirt)
+        show(plan, options)
+        same(plan, care.checksum, held.spared)
         if plan.problems:
             raise ProblemsError(list(plan.problems))
         if not plan.changes:
             return 0
+        seconds = _seconds(plan, care, yes, held.spared) if verb == "apply" else None
         if not agreed(question, yes):
-            raise GuestnetError(spared)
-        aside = act.apply(wanted, plan, memory, libvirt, progress)
-    if aside:
-        for error in aside:
-            typer.echo(str(error), err=True)
-        typer.echo("the rest is done; guestnet plan shows what is left", err=True)
-        return 1
-    typer.echo("done: the host is as the file says" if wanted.spec else "done: nothing of guestnet is left", err=True)
-    return 0
+            raise GuestnetError(held.spared)
+        if not yes:  # whoever was asked may have thought it over for an hour
+            same(survey(wanted, held.libvirt, memory)[0], plan.digest, held.spared)
+        head = Head(verb, str(Path(options.file).absolute()) if wanted.spec else "")
+        again = _again(wanted, held.libvirt, memory)
+        with guarded(head, seconds, options.uri):
+            aside = act.apply(plan, again, held.libvirt, progress, head, always=bool(seconds))
+    said = "done: the host is as the file says" if wanted.spec else "done: nothing of guestnet is left"
+    for error in aside:
+        typer.echo(str(error), err=True)
+    typer.echo("the rest is done; guestnet plan shows what is left" if aside else said, err=True)
+    if seconds:
+        typer.echo(f"it undoes itself after {seconds} s, unless, from a new session: guestnet confirm", err=True)
+    return int(bool(aside))
 
 
 def edit(options: Options, make: Callable[[bytes], Edited], yes: bool, *, verb: str) -> tuple[Edited, Plan]:
     """The file edited and applied, or both as they were. It asks only when the plan holds more than that edit: what
     differs from the file already. Read under the lock, so that two of these do not undo each other."""
-    with _changing(options, verb) as (libvirt, spared):
+    with changing(options, verb) as held:
         source = read(Path(options.file))
         found = make(source)
-        wanted = Wish(found.after)
-        plan, memory = survey(wanted, libvirt)
+        wanted = Wish(found.after, found.text)
+        plan, memory = survey(wanted, held.libvirt)
         if plan.problems:
             raise ProblemsError(list(plan.problems))
-        pending, _ = survey(Wish(found.before), libvirt)
+        pending, _ = survey(Wish(found.before, source.decode()), held.libvirt)
         if pending.changes or options.format is Format.json:
-            _show(plan, options)
+            show(plan, options)
         if pending.changes and not agreed("More than this differs from the file. Apply all of it?", yes):
-            raise GuestnetError(spared)
+            raise GuestnetError(held.spared)
         # A link stays one: what it leads to is written.
-        with edited(str(Path(options.file).resolve()), source.decode(), found.text):
-            for error in act.apply(wanted, plan, memory, libvirt, progress):
+        file = str(Path(options.file).resolve())
+        head = Head(verb, file, Edit(source.decode(), found.text))
+        with edited(file, source.decode(), found.text):
+            for error in act.apply(plan, _again(wanted, held.libvirt, memory), held.libvirt, progress, head):
                 typer.echo(str(error), err=True)
         for note in plan.notices:
             if note not in pending.notices:
@@ -69,17 +107,75 @@ def edit(options: Options, make: Callable[[bytes], Edited], yes: bool, *, verb: 
 
 
 @contextmanager
-def _changing(options: Options, verb: str) -> Iterator[tuple[Libvirt, str]]:
-    """The host to oneself, what a killed apply had begun taken back; and what to say of a refusal."""
+def changing(options: Options, verb: str) -> Iterator[Held]:
+    """The host to oneself, after what a killed apply had begun was taken back, and what nobody confirmed in time."""
     with host(options, verb) as libvirt, act.changing():
-        recovered = act.recover(libvirt)
-        if recovered:
+        recovered = _recover(libvirt, verb)
+        touched = recovered is not None
+        if touched:
             typer.echo("an earlier apply was cut off; what it had begun has been taken back", err=True)
-        yield libvirt, "nothing more was touched" if recovered else "nothing was touched"
+        touched = _confirmed(libvirt, verb) or touched
+        yield Held(libvirt, "nothing more was touched" if touched else "nothing was touched", recovered)
 
 
-def _show(plan: Plan, options: Options) -> None:
+def show(plan: Plan, options: Options) -> None:
     if options.format is Format.json:
         typer.echo(json.dumps(plan_data(plan), indent=2))
     else:
         print_plan(plan, pending=False)
+
+
+def same(plan: Plan, checksum: str | None, spared: str) -> None:
+    """Raises ConflictError when the plan is another than the one that was looked at."""
+    if checksum is not None and checksum != plan.digest:
+        what = f"this is plan {plan.digest}, not {checksum}: file or host have changed since that was made; {spared}"
+        raise ConflictError(what, "look at it, then apply this one")
+
+
+def _recover(libvirt: Libvirt, verb: str) -> Head | None:
+    try:
+        return act.recover(libvirt)
+    except journal.DamagedError as error:
+        what = f"an apply was cut off, and {error.what}: what it had begun can't be taken back"
+        if verb == journal.ROLLBACK:
+            todo = "guestnet apply makes the host what the file says, whatever state it is in"
+            raise GuestnetError(what, todo) from error
+        typer.echo(f"{what}; it is kept as {journal.move_away()}, and all is compared with the file", err=True)
+        return None
+
+
+def _confirmed(libvirt: Libvirt, verb: str) -> bool:
+    """Whether what waited for a confirmation has been undone, because its time is over. Raises GuestnetError while it
+    is not; going back is allowed."""
+    pending = confirm.waiting()
+    if pending is None:
+        return False
+    if not confirm.stands(pending):
+        confirm.forget("undone")  # it was cut off before it was done, and is taken back now
+        return False
+    if verb == journal.ROLLBACK:
+        return False
+    if pending.left:
+        countdown.start()  # it may have been killed
+        raise GuestnetError(str(pending), "guestnet confirm keeps it, guestnet rollback undoes it; then try again")
+    confirm.undo(libvirt, progress)
+    typer.echo("an earlier apply was not confirmed in time; it has been undone", err=True)
+    return True
+
+
+def _again(wanted: Wish, libvirt: Libvirt, memory: Memory) -> Callable[[], tuple[Change, ...]]:
+    return lambda: survey(wanted, libvirt, memory)[0].changes
+
+
+def _seconds(plan: Plan, care: Care, yes: bool, spared: str) -> int | None:
+    """After how many seconds it shall undo itself; None: never."""
+    if care.confirm is not None or care.never or not at_stake(plan):
+        return care.confirm
+    if sys.stdin.isatty():
+        typer.echo(f"so it undoes itself after {confirm.DEFAULT} s, unless: guestnet confirm", err=True)
+        return confirm.DEFAULT
+    if yes:
+        what = f"the SSH session that this is applied from is at stake; {spared}"
+        todo = f"say --confirm {confirm.DEFAULT}: it undoes itself unless guestnet confirm comes; or --no-confirm"
+        raise GuestnetError(what, todo)
+    return None

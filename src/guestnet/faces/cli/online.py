@@ -10,13 +10,11 @@ from pathlib import Path
 
 from guestnet.act.survey import Wish
 from guestnet.faces.cli.options import Options
-from guestnet.host.libvirt import Libvirt
+from guestnet.host.libvirt import SYSTEM, Libvirt
 from guestnet.host.run import ENVIRONMENT, PACKAGES, need_root
 from guestnet.host.trust import need_trusted
 from guestnet.spec import load
 from guestnet.words.problems import GuestnetError
-
-_QEMU = "qemu:///system"
 
 
 @contextlib.contextmanager
@@ -28,12 +26,13 @@ def host(options: Options, verb: str) -> Iterator[Libvirt]:
     if missing:
         packages = " ".join(dict.fromkeys(PACKAGES[name] for name in missing))
         raise GuestnetError(f"programs are missing: {', '.join(missing)}", f"install them: apt install {packages}")
-    with Libvirt(options.uri or _QEMU) as libvirt:
+    with Libvirt(options.uri or SYSTEM) as libvirt:
         yield libvirt
 
 
 def wish(options: Options) -> Wish:
-    return Wish(load.read_spec(Path(options.file)))
+    source = load.read(Path(options.file))
+    return Wish(load.load_spec(source, options.file), source.decode(errors="replace"))
 
 
 def agreed(question: str, yes: bool) -> bool:

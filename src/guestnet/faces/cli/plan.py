@@ -19,7 +19,6 @@ def plan(
     ] = False,
 ) -> int:
     """Show what apply would change, step by step, and whom it would disturb."""
-    from guestnet.act import journal
     from guestnet.act.survey import survey
     from guestnet.faces.cli.online import host, wish
     from guestnet.faces.report import plan_data, print_plan
@@ -32,8 +31,21 @@ def plan(
         typer.echo(json.dumps(plan_data(made), indent=2))
     else:
         print_plan(made, pending=True)
-    if journal.left() is not None:
-        typer.echo("an earlier apply was cut off; the next apply takes back what it had begun first", err=True)
+    _tell_unfinished()
     if made.problems:
         return 1
     return PENDING if detailed and made.changes else 0
+
+
+def _tell_unfinished() -> None:
+    from guestnet.act import confirm, journal
+
+    try:
+        cut_off = journal.left() is not None
+    except journal.DamagedError:
+        cut_off = True
+    if cut_off:
+        typer.echo("an earlier apply was cut off; the next apply takes back what it had begun first", err=True)
+    pending = confirm.waiting()
+    if pending is not None:
+        typer.echo(f"{pending}: guestnet confirm keeps it, guestnet rollback undoes it", err=True)

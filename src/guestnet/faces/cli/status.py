@@ -12,6 +12,7 @@ from guestnet.faces.cli.options import Format, Options
 
 def status(context: typer.Context) -> int:
     """Show networks, guests with their addresses, forwards, and what differs from the file."""
+    from guestnet.act import confirm
     from guestnet.act.survey import look
     from guestnet.decide.status import make_status
     from guestnet.faces import forwards
@@ -34,6 +35,9 @@ def status(context: typer.Context) -> int:
     for title, rows in (("networks", found.networks), ("guests", found.guests), ("forwards", lines)):
         _print(title, rows)
     _print("drift", [(line,) for line in found.drift] or [("none: the host is as the file says",)])
+    pending = confirm.waiting()
+    if pending is not None:
+        typer.echo(f"note       {pending}: guestnet confirm keeps it, guestnet rollback undoes it")
     for note in seen.plan.notices:
         typer.echo("note       " + note.replace("\n", f"\n{'':<11}"))
     return 0

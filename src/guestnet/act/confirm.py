@@ -1,0 +1,178 @@
+"""An apply that undoes itself unless somebody confirms it: what waits stands on disk, and a process counts down.
+
+The file is there from before the first step until it is confirmed or undone, and names the apply by the id in its
+journal. So whatever is killed, and when, the rest is told by what is on disk: an apply that was cut off, one to go back
+from, or none.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from guestnet.act import journal, rollback
+from guestnet.act.apply import Report, apply, recover, undisturbed
+from guestnet.act.edit import edited
+from guestnet.act.journal import ROLLBACK, Begun, Head
+from guestnet.act.rollback import Way
+from guestnet.decide.state import Change, File
+from guestnet.host import clock, countdown, files, lock
+from guestnet.host.libvirt import Libvirt
+from guestnet.words.problems import AsideError, GuestnetError
+
+PATH = "/var/lib/guestnet/confirm.json"
+DEFAULT, MOST = 60, 86400  # seconds
+_LAST = lock.FOLDER / lock.LAST
+_KIND, _VERSION = "guestnet confirm", 1
+
+
+@dataclass(frozen=True)
+class Pending:
+    """until: on the clock of `boot`, see host.clock. at: when it was applied, in seconds since 1970."""
+
+    id: str
+    seconds: int
+    boot: str
+    until: float
+    uri: str | None
+    at: float
+
+    @property
+    def left(self) -> float:
+        """Seconds; none after another boot: who should have confirmed has lost the host."""
+        return max(0.0, self.until - clock.since_boot()) if self.boot == clock.boot() else 0.0
+
+    def __str__(self) -> str:
+        return f"the apply of {_clock(self.at)} waits for its confirmation, another {self.left:.0f} s"
+
+
+def waiting() -> Pending | None:
+    """What waits for its confirmation now. When the file is damaged, the time begins anew: for how long is lost."""
+    found = files.read(PATH)
+    if found is None:
+        return None
+    try:
+        data = json.loads(found.text)
+        if data.pop(_KIND) != _VERSION:
+            raise ValueError
+        return Pending(**data)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        made = _pending(_stands(), DEFAULT, None)
+        _write(made)
+        return made
+
+
+@contextmanager
+def guarded(head: Head, seconds: int | None, uri: str | None) -> Iterator[None]:
+    """What is applied meanwhile, as `head` names it, undoes itself `seconds` later; None: it does not."""
+    if seconds is None:
+        yield
+        return
+    # The time begins before the first step, and anew when all is done: a step may take the connection away.
+    _write(_pending(head.id, seconds, uri))
+    try:
+        countdown.start()
+        yield
+    except BaseException:
+        with undisturbed():
+            if journal.left() is None and _stands() != head.id:
+                forget()
+        raise
+    with suppress(GuestnetError):  # then the time is that from before the first step
+        _write(_pending(head.id, seconds, uri))
+
+
+def confirm() -> str:
+    """What waited stays; says so. Raises GuestnetError when nothing waits, or too late. Needs `changing`."""
+    pending = waiting()
+    if pending is None:
+        last, when = _last()
+        if last == "confirmed":
+            return f"it was confirmed already, at {when}"
+        if last == "undone":
+            raise GuestnetError(f"too late: it was undone at {when}", "to try again: guestnet apply")
+        raise GuestnetError("nothing waits for confirmation", "guestnet plan shows what differs from the file")
+    if not pending.left:
+        countdown.start()  # it may have been killed
+        raise GuestnetError("too late: the time is over, and it is being undone", "to try again: guestnet apply")
+    forget("confirmed")
+    return "confirmed: what was applied stays"
+
+
+def stands(pending: Pending) -> bool:
+    """Whether what waits was done, and is there to go back from."""
+    return _stands() == pending.id
+
+
+def forget(how: Literal["confirmed", "undone", ""] = "") -> None:
+    """Nothing waits any more; `how` that came, for who asks."""
+    if Path(PATH).exists():
+        files.remove(PATH)
+        if how:
+            files.write(str(_LAST), File(f"{how} {_clock(time.time())}\n"))
+    countdown.stop()
+
+
+def undo(libvirt: Libvirt, report: Report) -> Head | None:
+    """Goes back from the apply that waits, whatever is left of it, and says which that was; None when it was gone
+    already. What somebody else has changed meanwhile is left as it is. Needs `changing`."""
+    pending = waiting()
+    if pending is None:
+        return None
+    cut_off = recover(libvirt)
+    if cut_off is not None and cut_off.verb != ROLLBACK:
+        forget("undone")
+        return cut_off
+    begun = journal.point()
+    if begun is None or begun.head.id != pending.id:
+        forget("undone")  # it was killed before it had begun, or after it was undone
+        return None
+    back(begun, rollback.way(begun, libvirt, spare=True), libvirt, report)
+    return begun.head
+
+
+def back(begun: Begun, way: Way, libvirt: Libvirt, report: Report) -> tuple[AsideError, ...]:
+    """Goes back from `begun` by its `way`; a file that it had edited itself is put back, too. Needs `changing`. Returns
+    why steps were left out that nothing else waits for."""
+
+    def again() -> tuple[Change, ...]:
+        return rollback.way(begun, libvirt, spare=True).plan.changes
+
+    edit = rollback.edit(begun)
+    with edited(begun.head.file, edit.after, edit.before) if edit else nullcontext():
+        aside = apply(way.plan, again, libvirt, report, Head(ROLLBACK, begun.head.file), always=True)
+    forget("undone")
+    return aside
+
+
+def _pending(name: str, seconds: int, uri: str | None) -> Pending:
+    return Pending(name, seconds, clock.boot(), clock.since_boot() + seconds, uri, time.time())
+
+
+def _stands() -> str:
+    """The id of the apply that was done last; "" when that is not known."""
+    try:
+        begun = journal.point()
+    except GuestnetError:
+        return ""
+    return begun.head.id if begun is not None else ""
+
+
+def _last() -> tuple[str, str]:
+    """How the last that waited ended, and when."""
+    found = files.read(str(_LAST))
+    how, _, when = (found.text.strip() if found else "").partition(" ")
+    return how, when
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def _write(pending: Pending) -> None:
+    files.write(PATH, File(json.dumps({_KIND: _VERSION, **asdict(pending)}) + "\n", 0o600))

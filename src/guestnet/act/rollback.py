@@ -1,0 +1,109 @@
+"""The plan that leads back to before the last apply, by what its journal says. Changes nothing.
+
+It goes through the same steps as any apply: shown, asked for, journalled, undone when one fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from guestnet.act import journal
+from guestnet.act.journal import Begun, Edit
+from guestnet.act.remember import remember
+from guestnet.decide import back, served
+from guestnet.decide.desired import MEMORY
+from guestnet.decide.plan import Plan, make_plan
+from guestnet.decide.prefer import wanted as prefer
+from guestnet.decide.state import APPLIED, SOURCE, File, Key, State
+from guestnet.host import files, listeners, preferences
+from guestnet.host.chance import chance
+from guestnet.host.facts import read_facts
+from guestnet.host.libvirt import Libvirt
+from guestnet.host.observe import observe
+from guestnet.spec.load import spec_of
+from guestnet.spec.memory import Memory, from_text
+from guestnet.spec.resolve import Taken, resolve
+from guestnet.spec.world import World
+from guestnet.words.problems import GuestnetError
+
+_NOTHING = World((), ())
+
+
+@dataclass(frozen=True)
+class Way:
+    """The way back: the plan, what somebody else has changed since, and the file's text as it is in force then."""
+
+    plan: Plan
+    conflicts: tuple[Key, ...]
+    source: str | None
+
+
+def last() -> Begun:
+    """The apply to go back from. Raises GuestnetError when there is none."""
+    try:
+        found = journal.point()
+    except journal.DamagedError as error:
+        todo = "write the file as it shall be and apply it; what was applied last is in " + SOURCE
+        raise GuestnetError(f"{error.what}: there is no way back", todo) from error
+    if found is None:
+        raise GuestnetError("there is nothing to go back from: nothing was applied", "see guestnet plan")
+    if found.head.verb == journal.ROLLBACK:
+        what = f"there is nothing more to go back from: the last change, at {found.head.when}, was itself a rollback"
+        raise GuestnetError(what, "to go forward again: guestnet apply")
+    return found
+
+
+def way(begun: Begun, libvirt: Libvirt, *, spare: bool = False) -> Way:
+    """`spare`: what somebody else has changed since is left as it is, instead of told."""
+    memory, _ = remember(libvirt, None)
+    facts = read_facts(libvirt, memory)
+    changed = back.net(begun.changes)
+    live = observe(libvirt, {key: change.after for key, change in changed.items() if change.after is not None})
+    live |= prefer.there(facts, preferences.records(), leaving=False)
+    world, now = _world(_before(live, begun)), _world(live)
+    facts = replace(facts, programs=listeners.programs(served.sockets(world or _NOTHING, facts)))
+    target = back.before(live, begun.changes, facts, world)
+    theirs = back.conflicts(live, begun.changes, target)
+    if spare:
+        kept = {key: live[key] for key in theirs}
+        target = {**target, **kept}
+    plan = make_plan(world or _NOTHING, facts, live, target, now)
+    source = target.get(Key("memory", SOURCE))
+    return Way(plan, theirs, source.text if isinstance(source, File) else None)
+
+
+def _before(live: State, begun: Begun) -> State:
+    """What was remembered and applied before it."""
+    found = dict(live)
+    for key, change in back.net(begun.changes).items():
+        if key.kind == "memory":
+            found.pop(key, None)
+            if change.before is not None:
+                found[key] = change.before
+    return found
+
+
+def edit(begun: Begun) -> Edit | None:
+    """Of an apply that had edited the file itself: that, when the file still holds what was written then."""
+    done, file = begun.head.edit, files.read(begun.head.file) if begun.head.file else None
+    return done if done is not None and file is not None and file.text == done.after else None
+
+
+def _world(state: State) -> World | None:
+    """What the file said that is applied in `state`; None when nobody knows."""
+    applied, memory = state.get(Key("memory", APPLIED)), state.get(Key("memory", MEMORY))
+    if applied is None:
+        return _NOTHING
+    spec = spec_of(applied.text) if isinstance(applied, File) else None
+    if spec is None:
+        return None
+    # Everything in it is written: nothing is drawn.
+    remembered = _memory(memory.text) if isinstance(memory, File) else Memory()
+    return resolve(spec, remembered, random=chance(), taken=Taken(), macs={})[0]
+
+
+def _memory(text: str) -> Memory:
+    try:
+        return from_text(text)
+    except GuestnetError:
+        return Memory()

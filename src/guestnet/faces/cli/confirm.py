@@ -1,0 +1,17 @@
+"""`guestnet confirm`: what `apply --confirm` did stays."""
+
+from __future__ import annotations
+
+import typer
+
+
+def confirm() -> int:
+    """Keep what `apply --confirm` did: it does not undo itself any more."""
+    from guestnet.act import confirm as act
+    from guestnet.act.apply import changing
+    from guestnet.host.run import need_root
+
+    need_root("confirm")
+    with changing():
+        typer.echo(act.confirm(), err=True)
+    return 0

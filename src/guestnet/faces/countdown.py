@@ -1,0 +1,73 @@
+"""Counts down to the undoing of an apply that waits for its confirmation, and does it. Started by `host.countdown`,
+never by hand; it has no terminal, and ends by itself when nothing waits any more.
+
+A SIGTERM, as at a shutdown, only ends it: what waits is undone at the next boot.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from guestnet.words.problems import GuestnetError
+
+_LOOK = 1.0  # seconds: how soon it sees that it was confirmed
+_AGAIN = 10.0
+
+
+def main() -> int:
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from guestnet.host.lock import countdown_lock  # noqa: PLC0415  as the verbs: first what starts fast
+
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        with countdown_lock():
+            _count()
+    except KeyboardInterrupt:
+        return 0
+    except GuestnetError as error:  # another counts
+        print(error, file=sys.stderr)
+    return 0
+
+
+def _count() -> None:
+    from guestnet.act import confirm  # noqa: PLC0415
+
+    while True:
+        try:
+            pending = confirm.waiting()
+            if pending is None:
+                confirm.forget()
+                return
+            if pending.left:
+                time.sleep(min(_LOOK, pending.left))
+                continue
+            _undo(pending.uri)
+        except Exception as error:  # noqa: BLE001  libvirt may not be there yet; and a bug must not end this
+            print(f"{time.strftime('%H:%M:%S')} {error}", file=sys.stderr, flush=True)
+            time.sleep(_AGAIN)
+
+
+def _undo(uri: str | None) -> None:
+    from guestnet.act import confirm  # noqa: PLC0415
+    from guestnet.act.apply import changing  # noqa: PLC0415
+    from guestnet.faces.report import progress  # noqa: PLC0415
+    from guestnet.host.libvirt import SYSTEM, Libvirt  # noqa: PLC0415
+
+    with Libvirt(uri or SYSTEM) as libvirt, changing(wait=True):
+        pending = confirm.waiting()
+        if pending is not None and not pending.left:
+            head = confirm.undo(libvirt, progress)
+            said = f"nobody confirmed the apply of {head.when}: it is undone" if head else "nothing was left to undo"
+            print(f"{time.strftime('%H:%M:%S')} {said}", file=sys.stderr, flush=True)
+
+
+def _end(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Which changes touch the SSH session that a plan is applied from, and which do not."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
+
+import pytest
+
+from guestnet.compile import netxml
+from guestnet.decide.atstake import at_stake
+from guestnet.decide.facts import Facts, Uplink
+from guestnet.decide.plan import Plan
+from guestnet.decide.state import Bridge, Change, Key, Network, Setting, Table
+from guestnet.spec.load import load_spec
+from guestnet.spec.memory import Memory
+from guestnet.spec.resolve import Taken, resolve
+from guestnet.spec.world import World
+
+FILE = "networks: {lab: {mode: nat, bridge: virbr84, ipv4: 192.168.84.1/24, ipv6: 'fd84::1/64'}}"
+WAN = ("203.0.113.2", "198.51.100.7")  # the host's end, the client's
+WAN6 = ("2001:db8:1::2", "2001:db8:9::7")
+GUEST = ("192.168.84.1", "192.168.84.10")
+LAN = ("10.0.0.2", "10.0.0.9")
+LINKS = {"up0": "203.0.113.2/24", "eth1": "10.0.0.2/24", "virbr84": "192.168.84.1/24"}
+FACTS = Facts(
+    hostname="kvm1",
+    libvirt="9.0.0",
+    uplinks=(Uplink("up0", (4, 6), kernel_ra=True),),
+    addresses=(*((link, ip_interface(one)) for link, one in LINKS.items()), ("up0", ip_interface("2001:db8:1::2/64"))),
+    subnets=tuple((link, ip_interface(one).network) for link, one in LINKS.items() if link != "virbr84"),
+)
+
+
+def world(text: str = FILE) -> World:
+    spec = load_spec(text, "test.yaml")
+    return resolve(spec, Memory(), random=random.Random(1), taken=Taken(), macs={})[0]  # noqa: S311  not a secret
+
+
+XML = netxml.network_xml(world().networks[0])
+OTHER = XML.replace("192.168.84.254", "192.168.84.99")
+assert OTHER != XML
+RUNS, CHANGED, OFF = Network(XML, XML, True), Network(OTHER, OTHER, True), Network(XML, None, True)
+NETWORK = Key("network", "lab")
+RESTART = Change(NETWORK, RUNS, CHANGED)
+TABLE = Change(Key("table", "guestnet"), Table("a"), Table("b"))
+SPARE = Change(Key("bridge", "br1"), Bridge("eth1", "52:54:00:00:00:01", False), None)
+
+
+def setting(name: str) -> Change:
+    return Change(Key("setting", name), Setting("0"), Setting("1"))
+
+
+CASES = [
+    (GUEST, RESTART, "network lab is restarted or removed"),
+    (GUEST, Change(NETWORK, RUNS, None), "network lab is restarted or removed"),
+    (GUEST, Change(NETWORK, RUNS, replace(RUNS, autostart=False)), ""),
+    (GUEST, Change(NETWORK, OFF, RUNS), ""),
+    (GUEST, TABLE, "the session comes from a network of guests"),
+    (WAN, RESTART, ""),
+    (WAN, TABLE, ""),
+    (WAN, setting("net/ipv4/ip_forward"), ""),
+    (WAN, setting("net/ipv4/conf/up0/proxy_arp"), "on the NIC that the session comes through"),
+    (WAN, setting("net/ipv4/conf/eth1/proxy_arp"), ""),
+    (WAN, setting("net/ipv6/conf/up0/accept_ra"), ""),
+    (WAN6, setting("net/ipv6/conf/up0/accept_ra"), "on the NIC that the session comes through"),
+    (WAN6, setting("net/ipv6/conf/all/forwarding"), "IPv6 forwarding changes"),
+    (LAN, SPARE, "bridge br1 changes"),
+    (WAN, SPARE, ""),
+]
+
+
+@pytest.mark.parametrize(("ends", "change", "said"), CASES)
+def test_what_touches_the_session(ends: tuple[str, str], change: Change, said: str) -> None:
+    here, there = map(ip_address, ends)
+    facts = replace(FACTS, session=(here, 22), client=there)
+    found = at_stake(Plan(world(), facts, (change,), (), ()))
+    assert len(found) == bool(said), found
+    assert said in "".join(found)
+    assert at_stake(Plan(world(), FACTS, (change,), (), ())) == (), "nobody is there to be cut off"
+
+
+def test_a_subnet_that_would_hold_the_client() -> None:
+    """It comes by the default route, so no route of the host tells."""
+    wanted = world(FILE.replace("192.168.84.1", "198.51.100.1"))
+    facts = replace(FACTS, session=(ip_address(WAN[0]), 22), client=ip_address(WAN[1]))
+    assert at_stake(Plan(wanted, facts, (TABLE,), (), ())) == (
+        "198.51.100.0/24 of network lab holds 198.51.100.7, where the session comes from",
+    )
+    assert at_stake(Plan(world(), facts, (TABLE,), (), ())) == ()
+    own = replace(FACTS, session=(ip_address(GUEST[0]), 22), client=ip_address(GUEST[1]))
+    assert at_stake(Plan(world(), own, (), (), ())) == (), "it is there already"

@@ -1,0 +1,139 @@
+"""One guestnet at a time, the plan that was reviewed and no other, and what somebody else changes meanwhile."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab
+from lab.host import GUESTNET
+from lab.process import wait_for
+from tests.live.conftest import FILE, SEED, apply
+from tests.live.snapshot import snapshot
+
+pytestmark = pytest.mark.lab
+
+OTHER = SEED.replace("mode: nat", "mode: nat\n    mtu: 1400")
+assert OTHER != SEED
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        lab.host.guestnet("plan", check=False)
+        apply(lab.host, SEED)
+        lab.host.write(FILE, OTHER)
+        yield lab
+
+
+def asked(lab: Lab, *args: str) -> tuple[subprocess.Popen[str], int]:
+    """guestnet at a terminal, that has asked its question; and the terminal."""
+    ours, theirs = pty.openpty()
+    started = lab.host.popen([GUESTNET, *args], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = ""
+    while "[y/N]" not in said:
+        said += os.read(ours, 4096).decode()
+    return started, ours
+
+
+def answered(started: subprocess.Popen[str], terminal: int, answer: str = "y\n") -> str:
+    os.write(terminal, answer.encode())
+    said = ""
+    try:
+        while chunk := os.read(terminal, 4096).decode(errors="replace"):
+            said += chunk
+    except OSError:  # it has ended
+        pass
+    started.wait(timeout=20)
+    os.close(terminal)
+    return said
+
+
+def test_a_second_one_is_told_who_holds_the_host(lab: Lab) -> None:
+    first, terminal = asked(lab, "apply")
+    pid = lab.host.run(["pgrep", "-f", "guestnet apply"]).stdout.split()[-1]
+    for verb in (["apply", "--yes"], ["rollback", "--yes"], ["confirm"], ["destroy", "--yes"]):
+        done = lab.host.guestnet(*verb, check=False)
+        assert done.returncode == 1
+        assert f"another guestnet (process {pid}, guestnet apply, since {time.strftime('%H:%M', time.localtime())}" in (
+            done.stderr.replace(time.strftime("%H:%M", time.localtime(time.time() - 60)), time.strftime("%H:%M"))
+        )
+        assert "wait until it is done" in done.stderr
+    answered(first, terminal, "n\n")
+    apply(lab.host)
+
+
+def test_only_the_plan_that_was_reviewed(lab: Lab) -> None:
+    reviewed = lab.host.guestnet("plan").stdout.rpartition("(plan ")[2].partition(")")[0]
+    before = snapshot(lab.host)
+    lab.host.shell("nft delete table inet guestnet")
+    changed = snapshot(lab.host)
+    assert changed != before
+    done = lab.host.guestnet("apply", "--yes", "--checksum", reviewed, check=False)
+    assert done.returncode == 1
+    assert f"not {reviewed}: file or host have changed since that was made; nothing was touched" in done.stderr
+    assert snapshot(lab.host) == changed
+    now = lab.host.guestnet("plan").stdout.rpartition("(plan ")[2].partition(")")[0]
+    assert now != reviewed
+    lab.host.guestnet("apply", "--yes", "--checksum", now)
+
+
+def test_a_first_apply_can_be_reviewed(lab: Lab) -> None:
+    """What is drawn by chance is drawn the same."""
+    lab.host.guestnet("destroy", "--yes")
+    reviewed = lab.host.guestnet("plan").stdout.rpartition("(plan ")[2].partition(")")[0]
+    lab.host.guestnet("apply", "--yes", "--checksum", reviewed)
+
+
+def test_what_changes_while_the_question_is_read(lab: Lab) -> None:
+    started, terminal = asked(lab, "apply")
+    xml = lab.host.virsh("net-dumpxml", "--inactive", "lab").stdout
+    lab.host.define_network(xml.replace("</network>", "<mtu size='1300'/></network>"), start=False)
+    changed = snapshot(lab.host)
+    said = answered(started, terminal)
+    assert "file or host have changed since that was made" in said
+    assert started.returncode == 1
+    assert snapshot(lab.host) == changed
+
+
+# Runs guestnet, and changes the network by hand right before its step.
+MEANWHILE = """
+import subprocess, sys
+sys.argv = ["guestnet", "apply", "--yes"]
+import guestnet.act.apply as act
+really = act.meanwhile.check
+def check(libvirt, change):
+    if change.key.kind == "network":
+        subprocess.run(["virsh", "-c", "qemu:///system", "net-autostart", "lab", "--disable"], check=True)
+    really(libvirt, change)
+act.meanwhile.check = check
+from guestnet.faces.cli import main
+main()
+"""
+
+
+def test_what_changes_in_the_middle_of_an_apply(lab: Lab) -> None:
+    before = snapshot(lab.host)
+    done = lab.host.run([GUESTNET.parent / "python", "-c", MEANWHILE], check=False)
+    assert done.returncode == 1, done
+    assert "network lab was changed meanwhile by somebody else" in done.stderr
+    assert "The host is as it was before." in done.stderr
+    assert "Autostart:      no" in lab.host.virsh("net-info", "lab").stdout, "theirs is left as it is"
+    lab.host.virsh("net-autostart", "lab")
+    assert snapshot(lab.host) == before
+
+
+def test_a_killed_one_holds_nothing(lab: Lab) -> None:
+    started, terminal = asked(lab, "apply")
+    lab.host.send_signal(started, signal.SIGKILL)
+    started.wait(timeout=10)
+    os.close(terminal)
+    wait_for("its end", lambda: lab.host.run(["pgrep", "-f", "guestnet apply"], check=False).returncode)
+    apply(lab.host)

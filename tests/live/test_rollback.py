@@ -1,0 +1,146 @@
+"""`guestnet rollback`: the host, not the file, as it was before the last apply, however that was made, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab
+from tests.live.conftest import FILE, MAC, SEED, apply, elements
+from tests.live.snapshot import snapshot
+
+pytestmark = pytest.mark.lab
+
+APPLIED = "/var/lib/guestnet/applied.yaml"
+# Other addresses, a second network, other forwards.
+OTHER = """
+networks:
+  lab: {mode: nat, bridge: virbr84, stp: false, ipv4: 192.168.86.1/24, ipv6: auto, host_access: services}
+  cell: {mode: isolated, ipv4: auto, ipv6: auto}
+guests:
+  web1:
+    network: lab
+    mac: 52:54:00:12:34:56
+    ipv4: 192.168.86.10
+    forwards: ["4999:22"]
+  db: {network: cell, mac: 52:54:00:12:34:57}
+"""
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        lab.host.guestnet("plan", check=False)  # libvirt and iptables make their own chains at the first look
+        lab.host.write(FILE, SEED)
+        yield lab
+
+
+def test_back_to_the_file_before(lab: Lab) -> None:
+    apply(lab.host)
+    before = snapshot(lab.host)
+    apply(lab.host, OTHER)
+    new = snapshot(lab.host)
+    assert new != before
+    assert "Nothing to do" in apply(lab.host), "which leaves the way back alone"
+    apply(lab.host, OTHER + "# a comment\n")
+    done = lab.host.guestnet("rollback", "--yes")
+    assert "forward 4999/tcp -> 22" in done.stdout
+    assert "network cell (" not in done.stdout, "it is no more"
+    assert snapshot(lab.host) == before
+    assert f"note: {FILE} is as you wrote it: the next apply would do it again" in done.stderr
+    assert f"cp {APPLIED} {FILE}" in done.stderr
+    assert lab.host.read(APPLIED) == SEED
+    again = lab.host.guestnet("rollback", "--yes", check=False)
+    assert again.returncode == 1
+    assert "was itself a rollback (to go forward again: guestnet apply)" in again.stderr
+    apply(lab.host, OTHER)
+    assert snapshot(lab.host) == new, "the same addresses as the first time, too"
+
+
+def test_back_to_nothing(lab: Lab) -> None:
+    before = snapshot(lab.host)
+    assert "nothing to go back from" in lab.host.guestnet("rollback", "--yes", check=False).stderr
+    assert snapshot(lab.host) == before
+    apply(lab.host)
+    done = lab.host.guestnet("rollback", "--yes")
+    assert snapshot(lab.host) == before
+    assert "would do it again" in done.stderr
+    assert not lab.host.exists("/var/lib/guestnet")
+
+
+def test_what_setup_has_made_stays(lab: Lab) -> None:
+    lab.host.guestnet("setup")
+    before = snapshot(lab.host)
+    apply(lab.host)
+    lab.host.guestnet("rollback", "--yes")
+    assert snapshot(lab.host) == before
+
+
+def test_a_file_that_guestnet_has_edited_goes_back_too(lab: Lab) -> None:
+    apply(lab.host)
+    before = snapshot(lab.host)
+    lab.host.guestnet("forward", "add", "web1", "4999:22")
+    assert snapshot(lab.host) != before
+    done = lab.host.guestnet("rollback", "--yes")
+    assert snapshot(lab.host) == before
+    assert lab.host.read(FILE) == SEED
+    assert f"{FILE} says again what it said before" in done.stderr
+    assert "Nothing to do" in apply(lab.host)
+
+
+def test_mending_leaves_the_way_back(lab: Lab) -> None:
+    apply(lab.host)
+    before = snapshot(lab.host)
+    apply(lab.host, OTHER)
+    lab.host.shell("nft delete table inet guestnet; rm -r /var/lib/guestnet/compiled")
+    apply(lab.host)
+    lab.host.guestnet("rollback", "--yes")
+    assert snapshot(lab.host) == before
+
+
+def test_what_somebody_else_changed_is_not_overwritten(lab: Lab) -> None:
+    apply(lab.host)
+    before = snapshot(lab.host)
+    apply(lab.host, OTHER)
+    xml = lab.host.virsh("net-dumpxml", "--inactive", "lab").stdout
+    lab.host.define_network(xml.replace("</network>", "<mtu size='1400'/></network>"), start=False)
+    changed = snapshot(lab.host)
+    done = lab.host.guestnet("rollback", "--yes", check=False)
+    assert done.returncode == 1
+    assert "somebody else has changed since: network lab" in done.stderr
+    assert snapshot(lab.host) == changed
+    apply(lab.host)
+    lab.host.guestnet("rollback", "--yes")
+    assert snapshot(lab.host) == before
+
+
+def test_guests_that_came_and_went_meanwhile(lab: Lab) -> None:
+    """Forwards are in force for guests that run now, not for those that ran then."""
+    apply(lab.host)
+    lab.host.libvirtd.restart()
+    guest = lab.host.define_guest("web1", "lab", MAC)
+    apply(lab.host, SEED + "  late: {network: lab}\n")
+    guest.start()
+    assert "4080" in elements(lab.host)
+    late = lab.host.define_guest("late", "lab", "52:54:00:aa:bb:cc")
+    late.start()
+    assert lab.host.exists("/var/lib/libvirt/dnsmasq/guestnet-lab/late"), "written by the hook"
+    lab.host.guestnet("rollback", "--yes")
+    assert "4080" in elements(lab.host)
+    assert not lab.host.exists("/var/lib/libvirt/dnsmasq/guestnet-lab/late")
+    assert "Nothing to do" in apply(lab.host, SEED)
+
+
+def test_a_damaged_way_back(lab: Lab) -> None:
+    apply(lab.host)
+    whole = lab.host.read("/var/lib/guestnet/rollback")
+    older = whole.replace('"guestnet journal": 2', '"guestnet journal": 1')
+    for text in ("", whole[:20], whole[: len(whole) // 2], whole[:-1], "\x00" * 100, older):
+        lab.host.write("/var/lib/guestnet/rollback", text)
+        done = lab.host.guestnet("rollback", "--yes", check=False)
+        assert done.returncode == 1
+        assert "damaged" in done.stderr
+        assert "Nothing to do" in apply(lab.host)
+    apply(lab.host, OTHER)
+    lab.host.guestnet("rollback", "--yes")
