@@ -21,7 +21,9 @@ from bench.table import Effort
 from bench.tables import TABLES
 from lab import LabError, machine, process
 
-QUICK = Effort(sizes=(1, 100), others=(0, 1000), rounds=4, blocks=1, turns=10, forwards=100, guests=5, runs=1)
+QUICK = Effort(
+    sizes=(1, 100), others=(0, 1000), rounds=4, blocks=1, turns=10, forwards=100, guests=5, runs=1, applies=6
+)
 
 
 def main() -> int:

@@ -23,6 +23,7 @@ class Effort:
     forwards: int = 10_000  # of the tables of connections, bytes and size
     guests: int = 500  # of the table of size
     runs: int = 5  # of each command of the table of size
+    applies: int = 50  # of the table of outages
     peers: tuple[tuple[str, Path], ...] = ()  # checkouts of other hooks, by name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.table import Effort, Table
-from bench.tables import connections, hook, size, throughput
+from bench.tables import connections, hook, outage, size, throughput
 from bench.tables import list as forward_list
 
 TABLES: dict[str, Callable[[Effort], Table]] = {
@@ -14,4 +14,5 @@ TABLES: dict[str, Callable[[Effort], Table]] = {
     "throughput": throughput.measure,
     "size": size.measure,
     "list": forward_list.measure,
+    "outage": outage.measure,
 }

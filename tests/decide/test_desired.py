@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from guestnet.decide.desired import desired_state, running_elements, settings
 from guestnet.decide.facts import Domain, Facts, ForeignNetwork, Lease, Neighbour
@@ -63,6 +63,17 @@ def test_forwarding_stays_while_a_network_of_somebody_else_needs_it() -> None:
     back, then = desired_state(EMPTY, FACTS, desired_state(EMPTY, other, memory, "hook")[1], "hook")
     assert Key("setting", RA) in back, "and goes back once that network is gone"
     assert then.sysctls == {}
+
+
+def test_by_family() -> None:
+    """An IPv4 network of somebody else needs no forwarding of IPv6."""
+    _, memory = desired_state(WORLD, FACTS, Memory(), "hook")
+    four = ForeignNetwork("default", "virbr0", forwards=True, subnets=(ip_network("192.168.122.0/24"),))
+    after, _ = desired_state(EMPTY, replace(FACTS, networks=(four,)), memory, "hook")
+    back = {key.name for key in after if key.kind == "setting"}
+    assert RA in back
+    assert "net/ipv6/conf/all/forwarding" in back
+    assert "net/ipv4/ip_forward" not in back
 
 
 def test_until_its_next_lease_a_running_guest_is_reached_at_its_old_address() -> None:

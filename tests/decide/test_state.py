@@ -37,7 +37,7 @@ things: dict[type[Thing], st.SearchStrategy[Thing]] = {
     Setting: st.builds(Setting, text),
     Table: st.builds(Table, text, elements, elements),
     Ndp: st.builds(Ndp),
-    Network: st.builds(Network, text, st.none() | text, st.booleans(), st.lists(text).map(tuple)),
+    Network: st.builds(Network, text, st.none() | text, st.booleans(), *[st.lists(text).map(tuple)] * 3),
     Admit: st.builds(Admit),
     Unit: st.builds(Unit, text, st.booleans(), st.booleans()),
     Link: st.builds(Link, text),

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lab import Lab
+from lab import Lab, flow
 from lab.fake import FakeGuest, Static
 from lab.namespace import Namespace
 from lab.process import wait_for
-from tests.live import flow
 from tests.live.conftest import apply, elements
 from tests.live.test_reach import FILE as QUICK
 from tests.live.test_reach import UPSTREAM
@@ -101,4 +100,5 @@ def start(where: Namespace, todo: ExitStack, *words: str | int) -> subprocess.Po
 
 def heard(flow: subprocess.Popen[str]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(flow.communicate(timeout=20)[0])
+    found.pop("began", None)
     return found

@@ -8,7 +8,7 @@ from importlib import resources
 
 from guestnet.act.remember import remember
 from guestnet.compile import dhcp
-from guestnet.decide import outside, served
+from guestnet.decide import adopted, outside, served
 from guestnet.decide.admit import remembered as admitting
 from guestnet.decide.desired import MEMORY, desired_state
 from guestnet.decide.facts import Facts
@@ -25,7 +25,7 @@ from guestnet.spec.load import spec_of
 from guestnet.spec.memory import Memory
 from guestnet.spec.models import Spec
 from guestnet.spec.resolve import Macs, Taken, resolve
-from guestnet.spec.show import applied
+from guestnet.spec.show import applied as spelled_out
 from guestnet.spec.world import World
 from guestnet.words.problems import GuestnetError
 
@@ -41,6 +41,7 @@ class Wish:
     spec: Spec | None
     source: str | None = None
     admit: bool | None = None  # rules of ours in foreign chains that drop: yes, no more, or as it was said before
+    hands: adopted.Hands = adopted.NOBODYS
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def survey(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> tuple[
 
 def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     """As `survey`, with what is there."""
+    libvirt.adopting = wish.hands.adopt
     remembered, mended = (memory, False) if memory is not None else remember(libvirt, wish.spec)
     facts = read_facts(libvirt, remembered)
     foreign = frozenset(network.bridge for network in facts.networks)
@@ -80,7 +82,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
             key: thing for key, thing in desired.items() if key.kind not in ("memory", "program", "hook", "unit")
         }
     else:
-        desired = {**desired, Key("memory", APPLIED): File(applied(spec, world))}
+        desired = {**desired, Key("memory", APPLIED): File(spelled_out(spec, world))}
         if wish.source is not None:
             desired = {**desired, Key("memory", SOURCE): File(wish.source, _PRIVATE)}
     leaving, records = wish.spec is None, preferences.records()
@@ -88,10 +90,11 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     live = observe(libvirt, desired) | prefer.there(facts, records, leaving=leaving)
     if wish.spec is not None and wish.source is None:
         live = {key: thing for key, thing in live.items() if key.name != SOURCE}
+    desired, waiting = adopted.settle(desired, live, world, facts, adopted.LEAVING if leaving else wish.hands)
     facts = replace(facts, answered=solicit.who_answers(outside.new(world, desired, live)))
     plan = make_plan(world, facts, live, desired, _before(live, desired, remembered, world))
     said = ((_MENDED,) if mended else ()) + plan.notices + prefer.notes(world, facts, records, leaving=leaving)
-    return Seen(replace(plan, notices=said), live, remembered, records)
+    return Seen(replace(plan, notices=(*said, *waiting)), live, remembered, records)
 
 
 def _before(live: State, desired: State, memory: Memory, world: World) -> World | None:

@@ -15,6 +15,8 @@ from guestnet.words.pci import PARTS, parts
 MARK = "urn:guestnet:1"  # namespace of the element in <metadata> that says: this network is ours
 DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
 
+_UNITS = {"seconds": 1, "minutes": 60, "hours": 3600}
+
 ET.register_namespace("dnsmasq", DNSMASQ)
 ET.register_namespace("guestnet", MARK)
 
@@ -49,7 +51,7 @@ def network_xml(network: Network) -> str:
     if network.sides:
         options = ET.SubElement(root, f"{{{DNSMASQ}}}options")
         ET.SubElement(options, f"{{{DNSMASQ}}}option", value=f"dhcp-hostsdir={hosts_folder(network.name)}")
-    return _text(root)
+    return text_of(root)
 
 
 def lan_xml(lan: Lan) -> str:
@@ -68,7 +70,7 @@ def lan_xml(lan: Lan) -> str:
         ET.SubElement(forward, "interface", dev=lan.interface)
     else:
         _passthrough(root, lan)
-    return _text(root)
+    return text_of(root)
 
 
 def _passthrough(root: ET.Element, lan: Lan) -> None:
@@ -94,6 +96,14 @@ def is_ours(xml: str) -> bool:
     return ET.fromstring(xml).find(f"metadata/{{{MARK}}}network") is not None  # noqa: S314  libvirt's own output
 
 
+def unmarked(xml: str) -> str:
+    """Without metadata, which say nothing of what the network does."""
+    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output
+    for metadata in root.findall("metadata"):
+        root.remove(metadata)
+    return text_of(root)
+
+
 def bridge(xml: str) -> str:
     """The name of the network's bridge; empty when it has none."""
     element = ET.fromstring(xml).find("bridge")  # noqa: S314  libvirt's own output
@@ -106,11 +116,24 @@ def own_bridge(xml: str) -> str:
     return "" if forward is not None and forward.get("mode") == "bridge" else bridge(xml)
 
 
+def isolates(xml: str) -> bool:
+    """Whether the network keeps its guests from each other."""
+    port = ET.fromstring(xml).find("port")  # noqa: S314  libvirt's own output
+    return port is not None and port.get("isolated") == "yes"
+
+
+def speaks_stp(xml: str) -> bool:
+    """Whether its bridge does; libvirt's do unless told otherwise."""
+    element = ET.fromstring(xml).find("bridge")  # noqa: S314  libvirt's own output
+    return element is not None and element.get("stp") != "off"
+
+
 def canonical(xml: str) -> str:
     """One spelling for all documents that mean the same network: what libvirt adds by itself is left out.
 
     - uuid, the `connections` counter: libvirt's bookkeeping, not configuration.
     - <port start='1024' end='65535'/>: libvirt's own default NAT port range.
+    - <lease> in minutes or hours: in seconds.
     - <address> beside <pf>: the virtual functions that libvirt found there when it started the network.
     Raises ET.ParseError when it is not XML.
     """
@@ -119,15 +142,24 @@ def canonical(xml: str) -> str:
         element.attrib.pop("connections", None)
     for uuid in root.findall("uuid"):
         root.remove(uuid)
+    for lease in root.iter("lease"):
+        seconds = int(lease.get("expiry", "0")) * _UNITS[lease.get("unit", "minutes")]
+        lease.attrib.update(expiry=str(seconds), unit="seconds")
     for forward in root.findall("forward"):
         _forget(forward)
     for element in root.iter():
         # The order of different elements, and of attributes, says nothing; that of equal ones (ip, route) is kept.
-        element[:] = sorted(element, key=lambda inner: inner.tag)
+        # Records and ranges have none either, and net-update puts new ones last.
+        element[:] = sorted(element, key=lambda inner: (inner.tag, _place(element, inner)))
         attributes = sorted(element.attrib.items())
         element.attrib.clear()
         element.attrib.update(attributes)
-    return _text(root)
+    return text_of(root)
+
+
+def _place(parent: ET.Element, inner: ET.Element) -> str:
+    listed = parent.tag in ("dns", "dhcp") and inner.tag in ("host", "txt", "srv", "range")
+    return "".join(inner.attrib.get(key, "") for key in ("ip", "mac", "name", "start", "service")) if listed else ""
 
 
 def _forget(forward: ET.Element) -> None:
@@ -148,7 +180,7 @@ def with_uuid(xml: str, uuid: str) -> str:
     element = ET.Element("uuid")
     element.text = uuid
     root.insert(1, element)
-    return _text(root)
+    return text_of(root)
 
 
 def _forward(root: ET.Element, network: Network) -> None:
@@ -199,7 +231,8 @@ def _ip(root: ET.Element, side: Side4 | Side6) -> None:
         ET.SubElement(pool, "lease", expiry=str(side.lease), unit="seconds")
 
 
-def _text(root: ET.Element) -> str:
+def text_of(root: ET.Element) -> str:
+    """A document or element of one, laid out; ends in a newline."""
     for element in root.iter():
         # Layout is no content: an <ip> that lost its <dhcp> keeps a line break otherwise.
         element.text = (element.text or "").strip() or None

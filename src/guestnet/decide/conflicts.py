@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from guestnet.compile import netxml
+from guestnet.compile import netlive, netxml
 from guestnet.decide import acceptra, oldhook, outside, passthrough, served
 from guestnet.decide.facts import Facts, ForeignNetwork, Route
 from guestnet.decide.state import Change, Key, State
@@ -51,11 +51,16 @@ def conflicts(world: World, facts: Facts, live: State, changes: tuple[Change, ..
     return tuple(found)
 
 
+def _adopt(network: str) -> str:
+    return f"give yours another name in the file, or take that one over: {shlex.join(['guestnet', 'adopt', network])}"
+
+
 def _starts(change: Change) -> bool:
     """Whether libvirt starts a network for it that has firewall rules."""
     before = change.before.running if isinstance(change.before, LiveNetwork) else None
     after = change.after.running if isinstance(change.after, LiveNetwork) else None
-    return after is not None and after != before and bool(netxml.own_bridge(after))
+    stays = before is not None and netlive.live(before, after)
+    return after is not None and not stays and bool(netxml.own_bridge(after))
 
 
 # Who makes bridges of these names, and fills their tables: a guest there would be in the middle of it.
@@ -74,8 +79,7 @@ def _lan(lan: Lan, world: World, facts: Facts) -> Iterator[Problem]:
     """What a network on the LAN needs: a bridge that is there, or a NIC that is nobody's."""
     what = f"network {lan.name} of mode {lan.mode}"
     if any(other.name == lan.name for other in facts.networks):
-        todo = "give yours another name in the file, or remove that one with virsh"
-        yield Problem(f"network {lan.name} exists in libvirt and is not guestnet's", todo)
+        yield Problem(f"network {lan.name} exists in libvirt and is not guestnet's", _adopt(lan.name))
     for name in (*((lan.interface,) if lan.interface else ()), *lan.interfaces):
         yield from _interface(lan, name, what, facts)
     yield from passthrough.problems(lan, world, facts)
@@ -178,7 +182,9 @@ def _names(network: Network, world: World, facts: Facts, live: State) -> Iterato
     owner = _owner(network, live)
     if network.name in foreign:
         what = f"network {network.name} exists in libvirt and is not guestnet's"
-        yield Problem(what, "give yours another name in the file, or remove that one with virsh")
+        yield Problem(
+            what, f"give yours another name in the file, or take that one over: guestnet adopt {network.name}"
+        )
     elif network.bridge in bridges:
         what = f"bridge {network.bridge} of network {network.name} is used by libvirt's network "
         yield Problem(what + bridges[network.bridge], _BRIDGE)

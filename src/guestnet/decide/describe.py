@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
-from guestnet.compile import dhcp, hookdata, ndp, netxml, translation
+from guestnet.compile import dhcp, hookdata, ndp, netlive, netxml, translation
+from guestnet.compile.bridgedrift import RESTARTS
 from guestnet.decide import admit
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
@@ -24,6 +25,8 @@ _HOST_ACCESS = {
     "full": "the host, and nothing behind it",
 }
 _NATS = {"nat": ", NAT44", "routed": ", no NAT"}
+_OUTAGE = "restart: {} without network for about 1 s"
+_RULES_ANEW = "; but {} times 0.3 s without a way out: libvirt writes its NAT rules anew"
 _BYTES3 = 24  # bits: the network's part of an address ends at its last dot
 
 
@@ -209,13 +212,32 @@ def _network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
     if before.running is None and after.running is not None:
         lines.append(("+ started", ""))
     elif before.running != after.running:
-        restart = f"restart: {hit} without network for about 3 s" if hit else "restart, no guest runs on it"
-        lines.append(("~ restarted", restart))
+        lines += [(f"~ now {line}", "") for line in _only_running(before, after)]
+        lines.append(_restart(before, after, hit))
     if before.unplugged:
         lines.append((f"~ {', '.join(before.unplugged)} back into {netxml.bridge(after.xml)}", "live"))
+    if before.unrecorded:
+        lines.append((f"~ libvirt's record of {', '.join(before.unrecorded)}", "live"))
+    lines += [(f"~ {one}", _OUTAGE.format(hit) if one in RESTARTS and hit else "live") for one in before.wrong]
     if before.autostart != after.autostart:
         lines.append((f"~ autostart {'on' if after.autostart else 'off'}", "live"))
     return lines
+
+
+def _restart(before: Network, after: Network, hit: str) -> tuple[str, str]:
+    """How a network that runs becomes what it shall be, and whom that disturbs."""
+    if before.running and after.running and (updates := netlive.updates(before.running, after.running)) is not None:
+        anew = sum(one.section in netlive.RULES_ANEW for one in updates) if "<forward" in after.running else 0
+        return "~ updated as it runs", f"live{_RULES_ANEW.format(anew) if anew else ''}"
+    if after.running is None:
+        return "~ stopped", f"cuts off {hit}" if hit else ""
+    return "~ restarted", _OUTAGE.format(hit) if hit else "restart, no guest runs on it"
+
+
+def _only_running(before: Network, after: Network) -> list[str]:
+    """What differs in the network that runs, and not in its stored definition (virsh net-update --live)."""
+    stored = _xml_diff(before.xml, after.xml)
+    return [line for line in _xml_diff(before.running or "", after.running or "") if line not in stored]
 
 
 def _addresses(network: world.Network) -> list[str]:
@@ -366,7 +388,7 @@ def _network_verb(change: Change) -> str:
         return "removed"
     if not isinstance(before, Network):
         return "defined and started" if after.running else "defined"
-    if before.running == after.running:
+    if before.running == after.running or (before.running and netlive.live(before.running, after.running)):
         return "changed"
     return "started" if before.running is None else "changed and restarted" if after.running else "stopped"
 

@@ -20,7 +20,7 @@ from guestnet.compile import (
     unit,
 )
 from guestnet.decide import admit
-from guestnet.decide.facts import Facts
+from guestnet.decide.facts import Facts, ForeignNetwork
 from guestnet.decide.state import Bridge, File, Folder, Key, Ndp, Network, Proxy, Setting, State, Table, Thing, Unit
 from guestnet.spec.memory import Memory, to_text
 from guestnet.spec.world import Forward, Guest, Nic, World
@@ -114,12 +114,23 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str, let_in:
 def _given_back(wanted: Mapping[str, str], facts: Facts, memory: Memory) -> dict[str, str]:
     """What we once set and no longer need, with the value it had before us; forwarding before accept_ra.
 
-    Nothing while a network of somebody else forwards: libvirt needs forwarding for it, and then accept_ra too.
+    In a family, nothing of this while a network of somebody else forwards: libvirt needs forwarding for it, and then
+    accept_ra too.
     """
-    if any(network.forwards for network in facts.networks):
-        return {}
-    keys = [key for key in memory.sysctls if key not in wanted and key in facts.settings]
+    others = [network for network in facts.networks if network.forwards]
+    held = {"net/ipv4/ip_forward"} if any(_has(network, 4) for network in others) else set()
+    start = "net/ipv6/" if any(_has(network, 6) for network in others) else "none"
+    keys = [
+        key
+        for key in memory.sysctls
+        if key not in wanted and key in facts.settings and key not in held and not key.startswith(start)
+    ]
     return {key: memory.sysctls[key] for key in sorted(keys, key=lambda key: key not in FORWARDING)}
+
+
+def _has(network: ForeignNetwork, family: int) -> bool:
+    """Whether it has addresses of a family; nothing is known of one that has none."""
+    return not network.subnets or any(subnet.version == family for subnet in network.subnets)
 
 
 def standing(hook: str, *, systemd: bool) -> dict[Key, Thing]:

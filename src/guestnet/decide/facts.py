@@ -84,6 +84,7 @@ class ForeignNetwork:
     autostart: bool = False
     subnets: tuple[Subnet, ...] = ()  # of its definition: its addresses and static routes
     makes_bridge: bool = True  # libvirt makes its bridge; else it is one that exists
+    reads_ours: bool = False  # it was ours, and its dnsmasq reads our reservations until its next restart
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from guestnet.compile import netxml
+from guestnet.compile import netlive, netxml
+from guestnet.compile.bridgedrift import RESTARTS
 from guestnet.decide import admit
 from guestnet.decide.conflicts import conflicts
 from guestnet.decide.facts import Facts
@@ -61,7 +62,8 @@ def cut_off(change: Change, facts: Facts) -> tuple[str, ...]:
     """The running guests that lose their network for a moment (restart) or for good (removal) by this change."""
     if change.key.kind != "network" or not isinstance(change.before, Network) or change.before.running is None:
         return ()
-    if isinstance(change.after, Network) and change.after.running == change.before.running:
+    restarts = RESTARTS & set(change.before.wrong)
+    if isinstance(change.after, Network) and not restarts and netlive.live(change.before.running, change.after.running):
         return ()  # also when only taps are put back: that disturbs nobody who is not disturbed already
     name, bridge = change.key.name, netxml.own_bridge(change.before.running)
     if not bridge:
@@ -74,3 +76,11 @@ def cut_off(change: Change, facts: Facts) -> tuple[str, ...]:
         for domain in facts.domains
         if domain.running and any(nic.network == name or bridge == nic.bridge != "" for nic in domain.nics)
     )
+
+
+def outage(change: Change, facts: Facts) -> str:
+    """How long those of `cut_off` are without network: "none" where nobody is, "about 1 s", or "for good"."""
+    if not cut_off(change, facts):
+        return "none"
+    stays = isinstance(change.after, Network) and change.after.running is not None
+    return "about 1 s" if stays else "for good"

@@ -54,12 +54,15 @@ class Table:
 @dataclass(frozen=True)
 class Network:
     """A libvirt network of ours: its stored definition in canonical form ("": none), the running one (None: not
-    running), and the taps of running guests that are not in its bridge."""
+    running), the taps of running guests that are not in its bridge, or that libvirt has lost its record of, and what
+    else was changed by hand about its bridge (compile.bridgedrift, in words)."""
 
     xml: str
     running: str | None
     autostart: bool
     unplugged: tuple[str, ...] = ()
+    unrecorded: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

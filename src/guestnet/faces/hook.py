@@ -600,14 +600,29 @@ def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> s
 
 def replug(name: str, xml: bytes) -> None:
     """The network was started: taps of guests that run go back into its bridge, where net-destroy took them out."""
-    bridge = next((attributes["name"] for tag, attributes in tags(xml) if tag == "bridge" and "name" in attributes), "")
-    if not bridge or not os.path.isdir(HOSTS + encoded(name)) or not os.path.isdir(RUNNING):
+    found = tags(xml)
+    first = next((attributes for tag, attributes in found if tag == "bridge" and "name" in attributes), {})
+    if not first or not os.path.isdir(HOSTS + encoded(name)) or not os.path.isdir(RUNNING):
         return
-    for file in os.listdir(RUNNING):
-        if file.endswith(".xml"):
-            for nic in running_nics(f"{RUNNING}/{file}"):
-                if nic.get("network") == name and nic.get("dev"):
-                    wait(spawn(["ip", "link", "set", nic["dev"], "master", bridge]))
+    files = [f"{RUNNING}/{file}" for file in os.listdir(RUNNING) if file.endswith(".xml")]
+    taps = [nic["dev"] for file in files for nic in running_nics(file) if nic.get("network") == name and "dev" in nic]
+    if taps:
+        plug_in(first["name"], taps, first.get("stp") == "on", ("port", {"isolated": "yes"}) in found)
+
+
+def plug_in(bridge: str, taps: list[str], stp: bool, isolated: bool) -> None:
+    """At once, as guestnet.host.taps says why: before the bridge speaks STP, and without waiting for the detection of
+    the host's own IPv6 address elsewhere. Where each guest says so itself, `apply` isolates it."""
+    try:
+        with open(f"/proc/sys/net/ipv6/conf/{bridge}/accept_dad", "w") as out:
+            out.write("0")
+    except OSError:
+        pass  # no IPv6 at all on this host
+    lines = [f"link set {tap} master {bridge}" for tap in taps]
+    lines += [f"link set {tap} type bridge_slave isolated on" for tap in taps if isolated]
+    if stp:
+        lines = [f"link set {bridge} type bridge stp_state 0", *lines, f"link set {bridge} type bridge stp_state 1"]
+    feed(["ip", "-force", "-batch", "-"], "\n".join(lines) + "\n", quiet=True)
 
 
 def running_nics(path: str) -> list[dict[str, str]]:

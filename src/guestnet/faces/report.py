@@ -12,7 +12,7 @@ from guestnet.decide import flips
 from guestnet.decide.atstake import at_stake
 from guestnet.decide.describe import describe, header, impact, step
 from guestnet.decide.flips import Flip
-from guestnet.decide.plan import Plan, cut_off
+from guestnet.decide.plan import Plan, cut_off, outage
 from guestnet.decide.state import Change
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def _print_flips(plan: Plan, console: Console) -> None:
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
-    """The stable shape of `plan --format json`: changes in the order they would be done, each with whom it cuts off."""
+    """The stable shape of `plan --format json`: changes in the order they would be done, each with whom it cuts off
+    and for how long."""
     return {
         "digest": plan.digest,
         "changes": [
@@ -82,6 +83,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
                 "action": "add" if change.before is None else "remove" if change.after is None else "change",
                 "summary": step(change),
                 "cuts_off": list(cut_off(change, plan.facts)),
+                "outage": outage(change, plan.facts),
             }
             for change in plan.changes
         ],

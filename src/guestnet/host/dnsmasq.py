@@ -16,12 +16,34 @@ from urllib.parse import unquote
 from guestnet.compile.dhcp import FOLDERS
 
 _PIDS = Path("/run/libvirt/network")
+_DAEMONS = [Path(name) for name in ("/run/libvirtd.pid", "/run/virtnetworkd.pid", "/run/libvirt/libvirtd.pid")]
 
 
 def reread(reservation: str) -> None:
     """For the network whose reservation file this is; nothing happens when it does not run."""
-    network = unquote(str(Path(reservation).parent).removeprefix(FOLDERS))
-    with contextlib.suppress(OSError, ValueError):
-        pid = int((_PIDS / f"{network}.pid").read_text())
-        if Path(f"/proc/{pid}/comm").read_text().strip() == "dnsmasq":
+    pid = running(unquote(str(Path(reservation).parent).removeprefix(FOLDERS)))
+    if pid:
+        with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGHUP)
+
+
+def running(network: str) -> int:
+    """The process id of a network's dnsmasq; 0 when it does not run, or that can't be seen."""
+    return _process(_PIDS / f"{network}.pid", "dnsmasq")
+
+
+def stopped(network: str) -> bool:
+    """Whether it is known that the network's dnsmasq does not run: not where the processes of libvirt are not to be
+    seen, from a container."""
+    daemons = (_process(path, path.stem) for path in _DAEMONS)
+    return not running(network) and any(daemons)
+
+
+def _process(file: Path, name: str) -> int:
+    """By a file with its id; 0 when there is none of that name. One that was killed may be a zombie for a while."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(file.read_text())
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        if stat.partition("(")[2].startswith(f"{name})") and stat.rpartition(") ")[2][:1] not in "ZX":
+            return pid
+    return 0

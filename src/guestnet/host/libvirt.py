@@ -8,25 +8,29 @@ from __future__ import annotations
 import contextlib
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from types import TracebackType
 
 import libvirt
 import libvirt_qemu
 
-from guestnet.compile import netxml
+from guestnet.compile import netlive, netmerge, netxml, portxml
+from guestnet.compile.bridgedrift import DNSMASQ, RESTARTS
 from guestnet.decide.facts import Domain, DomainNic, ForeignNetwork, Lease
 from guestnet.decide.state import Network
-from guestnet.host.run import ProgramError, run
+from guestnet.host import bridges
+from guestnet.host import taps as host_taps
 from guestnet.words.pci import PARTS, joined
 from guestnet.words.problems import AsideError, GuestnetError, SilentError
 from guestnet.words.shown import shown
+from guestnet.words.xmladdress import xml_interface
 
 SYSTEM = "qemu:///system"
 _AGENT = "devices/channel/target[@name='org.qemu.guest_agent.0'][@state='connected']"
 _FORBIDDEN = re.compile("has been disabled|not been found|CommandNotFound|not allowed")
+_NOBODY = "<host ip='192.0.2.1'><hostname>nobody.invalid</hostname></host>"  # RFC 5737, RFC 6761
 _FORWARDING = {"nat", "route", "open"}  # the modes for which libvirt makes the host a router
 
 libvirt.registerErrorHandler(lambda _context, _error: None, None)  # it would print by itself
@@ -51,16 +55,28 @@ class Tap:
     network: str
     bridge: str
     device: str
+    port: str = ""  # the UUID of libvirt's record of it; "" when it is on no network
+    record: str = ""  # that record, as the guest's own XML has it
+    isolated: bool = False  # by the guest's own XML
 
     def belongs(self, network: str, bridge: str) -> bool:
         return self.network == network or bool(bridge and self.bridge == bridge)
 
 
+def isolated(taps: Iterable[Tap], network: str, xml: str | None) -> set[str]:
+    """The taps in a network that are to be kept from each other, by its own XML or by their guests'."""
+    whole = bool(xml) and netxml.isolates(xml or "")
+    return {tap.device for tap in taps if tap.network == network and (tap.isolated or whole)}
+
+
 class Libvirt:
     """A connection to libvirt; use it with `with`."""
 
+    adopting: frozenset[str] = frozenset()  # names of networks of others that count as ours from now on
+
     def __init__(self, uri: str | None = None) -> None:
         self._uri = uri
+        self._refused: set[str] = set()  # records that libvirt does not take back: they must not fail an apply
 
     def __enter__(self) -> Libvirt:
         # Hooks, sysctls and firewall are written here: a libvirt elsewhere, or of another driver, is another host's.
@@ -96,12 +112,27 @@ class Libvirt:
                     running = net.XMLDesc() if net.isActive() else None
                     # Without a stored definition (virsh net-undefine while it runs) it is gone after its next stop.
                     stored = net.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE) if net.isPersistent() else ""
-                    if netxml.is_ours(running or stored):
+                    if self._ours(net.name(), stored or running or ""):
                         texts = [netxml.canonical(xml) if xml else xml for xml in (stored, running)]
                         ours[net.name()] = Network(texts[0] or "", texts[1], _autostart(net))
                     else:
                         foreign.append(_foreign(net, running or stored, running is not None))
         return ours, tuple(foreign)
+
+    def _ours(self, name: str, xml: str) -> bool:
+        """By the stored definition, if there is one: the mark in one that runs can't be changed before libvirt 9.7."""
+        return netxml.is_ours(xml) or name in self.adopting
+
+    def xmls(self) -> dict[str, tuple[str, bool]]:
+        """Of each network that is not ours its definition, and whether it starts at boot."""
+        with _speaking("reading the networks"):
+            found = {}
+            for net in self._link.listAllNetworks():
+                with _gone_meanwhile():
+                    xml = _definition(net)
+                    if not netxml.is_ours(xml):
+                        found[net.name()] = xml, _autostart(net)
+            return found
 
     def domains(self) -> tuple[Domain, ...]:
         found = []
@@ -109,19 +140,25 @@ class Libvirt:
             for domain in self._link.listAllDomains():
                 with _gone_meanwhile():
                     root = _xml(domain)
-                    nics, its = tuple(nic for nic, _ in _nics(root)), _devices(domain)
+                    nics, its = tuple(nic for nic, _, _ in _nics(root)), _devices(domain)
                     running, uuid = bool(domain.isActive()), domain.UUIDString()
                     found.append(Domain(domain.name(), running, nics, its, uuid, root.find(_AGENT) is not None))
         return tuple(sorted(found, key=lambda domain: domain.name))
 
     def put_network(self, name: str, before: Network | None, after: Network | None) -> None:
-        """Makes the network what `after` says; a running one that changes is restarted, and its taps are put back."""
+        """Makes the network what `after` says; a running one that changes is updated as it runs, where libvirt can;
+        else it is restarted, and its taps are put back."""
         with _speaking(f"network {name}"):
             net = self._find(name)
-            if net is not None and not netxml.is_ours(net.XMLDesc()):
+            if net is not None and not self._ours(name, _definition(net)):
+                if after is not None and netxml.canonical(_definition(net)) == after.xml:
+                    return  # it was given back, or an adoption that did not come that far is undone
                 raise GuestnetError(f"network {name} is not guestnet's", "it is left as it is")
             if after is None:
                 self._remove(net)
+                return
+            if not after.xml and net is not None and net.isPersistent():
+                net.undefine()  # it had no stored definition, and runs on
                 return
             if net is None or before is None or before.xml != after.xml or not net.isPersistent():
                 net = self._define(net, after.xml)
@@ -151,26 +188,72 @@ class Libvirt:
 
     def _run(self, net: libvirt.virNetwork, name: str, wanted: str | None) -> None:
         running = netxml.canonical(net.XMLDesc()) if net.isActive() else None
+        if running is not None and wanted is not None and (updates := netlive.updates(running, wanted)) is not None:
+            running = self._update(net, updates)
+            if running != wanted:
+                raise GuestnetError(f"network {name}: libvirt took what was to change, and it has not")
+        records: dict[str, str] = {}
+        if running is not None and running == wanted and RESTARTS & set(self._mend(net, name)):
+            running = ""  # only a restart brings it back
         if running is not None and running != wanted:
+            records = {port.UUIDString(): port.XMLDesc() for port in net.listAllPorts()}
             net.destroy()
         if wanted is None:
             return
         if running != wanted:
             net.create()
-        # net-destroy, by us or by hand, leaves running guests' taps without a bridge (libvirt 9.0).
-        bridge = netxml.bridge(net.XMLDesc())
-        for tap in self.taps():
-            if bridge and tap.belongs(name, bridge):
-                with contextlib.suppress(ProgramError):  # the guest, and its tap, may go meanwhile
-                    run("ip", "link", "set", tap.device, "master", bridge)
+        self._replug(net, name, records)
+
+    def _mend(self, net: libvirt.virNetwork, name: str) -> tuple[str, ...]:
+        """What was changed about its bridge by hand; a dnsmasq that died starts with the next update."""
+        xml = net.XMLDesc()
+        rest = bridges.mend(name, xml, isolated(self.taps(), name, xml))
+        if DNSMASQ in rest:
+            for command in ("ADD_LAST", "DELETE"):
+                self._update(net, (netlive.Update(command, "DNS_HOST", -1, _NOBODY),))
+        return rest
+
+    def _update(self, net: libvirt.virNetwork, updates: tuple[netlive.Update, ...]) -> str:
+        for one in updates:
+            command = getattr(libvirt, f"VIR_NETWORK_UPDATE_COMMAND_{one.command}")
+            section = getattr(libvirt, f"VIR_NETWORK_SECTION_{one.section}")
+            net.update(command, section, one.parent, one.xml, libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE)
+        return netxml.canonical(net.XMLDesc())
+
+    def _replug(self, net: libvirt.virNetwork, name: str, records: dict[str, str]) -> None:
+        """net-destroy, by us or by hand, leaves running guests' taps without a bridge, and libvirt without its records
+        of them (libvirt 9.0): both are put back. `records`: those from before, by UUID."""
+        xml = net.XMLDesc()
+        bridge = netxml.bridge(xml)
+        mine = [tap for tap in self.taps() if bridge and tap.belongs(name, bridge)]
+        stp = netxml.own_bridge(xml) != "" and netxml.speaks_stp(xml)
+        host_taps.plug(bridge, [tap.device for tap in mine], isolated(mine, name, xml), stp=stp)
+        wanted = {tap.port: tap.record for tap in mine if tap.network == name and tap.port} | records
+        for uuid in wanted.keys() - self.recorded(name):
+            own = portxml.plugged_into(wanted[uuid], bridge, own=bool(netxml.own_bridge(xml)))
+            try:
+                net.portCreateXML(own, libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM)
+            except libvirt.libvirtError:  # its guest has gone meanwhile, or the next plan shows it again
+                self._refused.add(uuid)
+
+    def recorded(self, name: str) -> set[str]:
+        """The UUIDs of libvirt's records of NICs in a network of ours; none when it does not run."""
+        with _speaking(f"network {name}"):
+            net = self._find(name)
+            there = net.listAllPorts() if net and net.isActive() else []
+            return {port.UUIDString() for port in there} | self._refused
 
     def taps(self) -> tuple[Tap, ...]:
         """The taps of running guests."""
         found: list[Tap] = []
         for domain in self._link.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
             with _gone_meanwhile():
-                name = domain.name()
-                found += [Tap(name, nic.network, nic.bridge, tap) for nic, tap in _nics(_xml(domain)) if tap]
+                name, uuid = domain.name(), domain.UUIDString()
+                for nic, tap, element in _nics(_xml(domain)):
+                    if tap:
+                        port, record = portxml.port_xml(element, name, uuid)
+                        isolated = portxml.isolated(element)
+                        found.append(Tap(name, nic.network, nic.bridge, tap, port, record, isolated))
         return tuple(found)
 
     def ask_agent(self, guest: str, message: str, seconds: int) -> str:
@@ -200,8 +283,8 @@ def _xml(domain: libvirt.virDomain) -> ET.Element:
     return ET.fromstring(domain.XMLDesc())  # noqa: S314  libvirt's own output
 
 
-def _nics(root: ET.Element) -> list[tuple[DomainNic, str]]:
-    """(NIC, tap) of each NIC with a MAC, in the order of the domain's XML; no tap while the guest is off."""
+def _nics(root: ET.Element) -> list[tuple[DomainNic, str, ET.Element]]:
+    """(NIC, tap, its XML) of each NIC with a MAC, in the order of the domain's XML; no tap while the guest is off."""
     found = []
     for nic in root.findall("devices/interface"):
         source, mac, target = (
@@ -211,7 +294,7 @@ def _nics(root: ET.Element) -> list[tuple[DomainNic, str]]:
         # While it runs, the source of a NIC on a network names the bridge too.
         bridge = "" if network else source.get("bridge", "")
         if "address" in mac:
-            found.append((DomainNic(network, mac["address"].lower(), bridge), target.get("dev", "")))
+            found.append((DomainNic(network, mac["address"].lower(), bridge), target.get("dev", ""), nic))
     return found
 
 
@@ -234,6 +317,11 @@ def _gone_meanwhile() -> Iterator[None]:
             raise
 
 
+def _definition(net: libvirt.virNetwork) -> str:
+    """The stored one, else what runs."""
+    return str(net.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE if net.isPersistent() else 0))
+
+
 def _autostart(net: libvirt.virNetwork) -> bool:
     return bool(net.isPersistent() and net.autostart())
 
@@ -249,16 +337,6 @@ def _foreign(net: libvirt.virNetwork, xml: str, running: bool) -> ForeignNetwork
         forwards=running and mode in _FORWARDING,
         running=running,
         autostart=_autostart(net),
-        subnets=tuple(_subnet(part) for part in root.iterfind("*") if part.tag in ("ip", "route")),
+        subnets=tuple(xml_interface(part.attrib).network for part in root.iterfind("*") if part.tag in ("ip", "route")),
+        reads_ours=running and netmerge.hosts_dir(xml),
     )
-
-
-def _subnet(part: ET.Element) -> IPv4Network | IPv6Network:
-    """Of an <ip> or a static <route>. Without a mask it is of the address's old class, or one IPv6 address
-    (virSocketAddrGetIPPrefix, libvirt 9.0)."""
-    address = ip_address(part.get("address", ""))
-    length = part.get("prefix") or part.get("netmask")
-    if length is None and isinstance(address, IPv4Address):
-        first = address.packed[0]
-        length = "8" if first < 128 else "16" if first < 192 else "24" if first < 224 else "32"  # noqa: PLR2004  the old classes
-    return ip_network(f"{address}/{length or '128'}", strict=False)

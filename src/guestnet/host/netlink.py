@@ -12,6 +12,7 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from guestnet.compile import bridge
+from guestnet.compile.bridgedrift import Link as BridgeLink
 from guestnet.decide.facts import HostNic, Neighbour, Route, Uplink
 from guestnet.decide.state import Bridge
 from guestnet.host import sysctl
@@ -76,6 +77,47 @@ def our_bridges() -> dict[str, Bridge]:
             None if mtu == bridge.USUAL_MTU else mtu,
         )
     return found
+
+
+def bridge_links(names: Container[str], isolated: Container[str]) -> dict[str, BridgeLink]:
+    """The bridges of these names as they are. `isolated`: the ports that are to be so."""
+    with IPRoute() as netlink:
+        links, given = list(netlink.get_links()), list(netlink.get_addr())
+    found = {}
+    for link in links:
+        if link.get_attr("IFLA_IFNAME") not in names or _kind(link) != "bridge":
+            continue
+        index = link["index"]
+        ports = [port for port in links if port.get_attr("IFLA_MASTER") == index]
+        loose = [
+            port.get_attr("IFLA_IFNAME")
+            for port in ports
+            if port.get_attr("IFLA_IFNAME") in isolated and not _is_isolated(port)
+        ]
+        found[link.get_attr("IFLA_IFNAME")] = BridgeLink(
+            mac=link.get_attr("IFLA_ADDRESS"),
+            mtu=link.get_attr("IFLA_MTU"),
+            stp=bool(link.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA").get_attr("IFLA_BR_STP_STATE")),
+            up=bool(link["flags"] & _IFF_UP),
+            addresses=tuple(sorted(_kept(one) for one in given if one["index"] == index and _kept(one))),
+            loose=tuple(sorted(loose)),
+        )
+    return found
+
+
+def _is_isolated(port: Any) -> bool:
+    info = port.get_attr("IFLA_LINKINFO")
+    data = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
+    return bool(data and data.get_attr("IFLA_BRPORT_ISOLATED"))
+
+
+def _kept(address: Any) -> str:
+    """An address with its prefix length; "" for a link-local one, and one that a router or DHCP gave."""
+    text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
+    interface = ipaddress.ip_interface(f"{text}/{address['prefixlen']}")
+    flags = address.get_attr("IFA_FLAGS") or address["flags"]
+    link_local = isinstance(interface, IPv6Interface) and interface.is_link_local
+    return str(interface) if flags & _IFA_F_PERMANENT and not link_local else ""
 
 
 def masters() -> dict[str, str]:

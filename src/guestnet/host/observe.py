@@ -22,8 +22,8 @@ from guestnet.decide.state import (
     Thing,
     keys_of,
 )
-from guestnet.host import chains, files, firewall, neighbours, netlink, proxies, sysctl, systemd
-from guestnet.host.libvirt import Libvirt
+from guestnet.host import bridges, chains, files, firewall, neighbours, netlink, proxies, sysctl, systemd
+from guestnet.host.libvirt import Libvirt, isolated
 
 
 def normal_form(desired: State) -> dict[Key, Thing]:
@@ -87,8 +87,12 @@ def _networks(libvirt: Libvirt) -> dict[Key, Thing]:
     found: dict[Key, Thing] = {}
     for name, network in networks.items():
         bridge = netxml.bridge(network.running) if network.running else ""
-        out = [tap.device for tap in taps if tap.belongs(name, bridge) and masters.get(tap.device) != bridge]
-        found[Key("network", name)] = replace(network, unplugged=tuple(sorted(out)) if bridge else ())
+        mine = [tap for tap in taps if bridge and tap.belongs(name, bridge)]
+        out = sorted(tap.device for tap in mine if masters.get(tap.device) != bridge)
+        recorded = libvirt.recorded(name) if mine else set()
+        lost = sorted(tap.device for tap in mine if tap.network == name and tap.port and tap.port not in recorded)
+        wrong = [one.what for one in bridges.wrong(name, network.running, isolated(mine, name, network.running))]
+        found[Key("network", name)] = replace(network, unplugged=tuple(out), unrecorded=tuple(lost), wrong=tuple(wrong))
     return found
 
 

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from guestnet.spec import surgery
 from guestnet.spec.document import Loaded
+from guestnet.spec.firstfile import network_lines
 from guestnet.spec.forwards import Short, parse
+from guestnet.spec.fromlibvirt import Entry
 from guestnet.spec.load import checked, load
-from guestnet.spec.models import Forward, Guest, Spec
+from guestnet.spec.models import Forward, Guest, Network, Spec
 from guestnet.spec.near import did_you_mean
 from guestnet.spec.show import scalar
 from guestnet.spec.values import REFUSED
@@ -28,12 +30,12 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True)
 class Edited:
-    """The file before and after; `forward` is the one that came or went."""
+    """The file before and after; `forward` is the one that came or went, of a network None."""
 
     text: str
     before: Spec
     after: Spec
-    forward: Forward
+    forward: Forward | None
 
 
 def made(text: str, sources: tuple[str, ...] = (), description: str = "") -> Forward:
@@ -70,6 +72,53 @@ def remove(source: bytes, file: str, guest: str, which: str) -> Edited:
     number = _chosen(its, which, guest)
     rest = its[:number] + its[number + 1 :]
     return _seen(surgery.remove(text, guest, number), file, before, guest, rest, its[number], source)
+
+
+def add_network(source: bytes, file: str, name: str, found: Entry) -> Edited:
+    """The file with a network of libvirt's in it; as it is, when it has one of that name. Raises as `add`."""
+    text, loaded = _read(source, file)
+    before = checked(loaded)
+    if name in before.networks:
+        return Edited(source.decode(), before, before, None)
+    expected = {**before.networks, name: Network.model_validate(found.values)}
+    after = before.model_copy(update={"networks": expected})
+    return _verified(surgery.add_network(text, list(network_lines(name, found))), file, before, after, source)
+
+
+def remove_network(source: bytes, file: str, name: str) -> Edited:
+    """Without a network, and the guests that are in no other. Raises as `add`; for a guest in others too."""
+    text, loaded = _read(source, file)
+    before = checked(loaded)
+    if name not in before.networks:
+        raise GuestnetError(f"network {name} is not in {file}", did_you_mean(name, sorted(before.networks)))
+    inside = {guest: {nic.network for nic in one.all_nics} for guest, one in before.guests.items()}
+    both = [guest for guest, networks in inside.items() if name in networks and len(networks) > 1]
+    if both:
+        what = f"guest {', '.join(both)} is in network {name}, and in another one too"
+        raise GuestnetError(what, "take that NIC, and forwards to it, out of the file by hand first")
+    gone = [guest for guest, networks in inside.items() if name in networks]
+    after = before.model_copy(
+        update={
+            "networks": {key: one for key, one in before.networks.items() if key != name},
+            "guests": {key: one for key, one in before.guests.items() if key not in gone},
+        }
+    )
+    text = surgery.remove_entries(text, "networks", [name])
+    text = surgery.remove_entries(text, "guests", gone) if gone else text
+    return _verified(text, file, before, after, source)
+
+
+def _verified(text: str, file: str, before: Spec, after: Spec, source: bytes) -> Edited:
+    """The text, once it is seen that it says `after`. Raises ProblemsError when that is not right."""
+    loaded = load(text, file)
+    try:
+        same = Spec.model_validate(loaded.data) == after and not loaded.problems
+    except ValidationError:
+        same = False
+    if not same:
+        raise GuestnetError(f"{file} can't be edited here without changing more than the network", surgery.BY_HAND)
+    bom = _BOM if source.startswith(_BOM.encode()) else ""
+    return Edited(bom + text, before, checked(loaded), None)
 
 
 def written(forward: Forward) -> str:

@@ -4,6 +4,8 @@ lines, CRLF, a last line without an end. Pure; whether the result means what it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from guestnet.spec import yamltext
 from guestnet.spec.yamltext import Edit, Part, dash, edited, following, line_break, line_end, line_start, whole_lines
 from guestnet.words.problems import GuestnetError
@@ -48,6 +50,39 @@ def remove(text: str, guest: str, number: int) -> str:
     if text[line_start(text, start) : start].strip():
         raise GuestnetError(f"the forward of guest {guest} has no line of its own", BY_HAND)
     return edited(text, [whole_lines(text, start, item.end)])
+
+
+def add_network(text: str, lines: Sequence[str]) -> str:
+    """`lines` are the entry, not indented. It goes behind the last one, in the same columns."""
+    root = yamltext.parts(text) if text.strip() and yamltext.has_value(text) else None
+    found = root.pair("networks") if root else None
+    if found is None:
+        end = "" if not text or text.endswith("\n") else line_break(text)
+        return text + end + "".join(f"{line}{line_break(text)}" for line in ["networks:", *_indented(lines, 2)])
+    key, networks = found
+    if networks.kind == "map" and networks.items and not networks.flow:
+        indent = _column(text, networks.items[0].start)
+        return edited(text, [_line_behind(text, networks, *_indented(lines, indent))])
+    if networks.kind == "alias" or networks.items:
+        raise GuestnetError("networks: is written in a way that no network can be put into", BY_HAND)
+    behind = [] if networks.end == networks.start else [(networks.start, networks.end, "")]
+    return edited(text, [*behind, _line_behind(text, networks, *_indented(lines, _column(text, key.start) + 2))])
+
+
+def remove_entries(text: str, kind: str, names: Sequence[str]) -> str:
+    """Takes out whole networks or guests, each with its own lines."""
+    found = yamltext.parts(text).pair(kind)
+    edits = []
+    for name in names:
+        pair = found[1].pair(name) if found else None
+        if found is None or found[1].flow or pair is None:
+            raise GuestnetError(f"{kind}: {name} is written in a way that it can't be taken out", BY_HAND)
+        edits.append(whole_lines(text, pair[0].start, pair[1].end))
+    return edited(text, edits)
+
+
+def _indented(lines: Sequence[str], indent: int) -> list[str]:
+    return [f"{indent * ' '}{line}" for line in lines]
 
 
 def _guest(text: str, guest: str) -> tuple[Part, Part]:

@@ -46,6 +46,11 @@ def parts(text: str) -> Part:
     return next(_part(text, event, events) for event in events if isinstance(event, NodeEvent))
 
 
+def has_value(text: str) -> bool:
+    """Whether there is anything but comments."""
+    return following(text, 0) < len(text)
+
+
 def _part(text: str, event: Any, events: Iterator[Any]) -> Part:
     start, end = event.start_mark.index, event.end_mark.index
     if isinstance(event, AliasEvent):

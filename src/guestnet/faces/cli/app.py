@@ -11,6 +11,7 @@ import typer
 
 from guestnet import __version__
 from guestnet.faces.cli import (
+    adopt,
     apply,
     check,
     confirm,
@@ -81,6 +82,8 @@ for verb in (
     apply.apply,
     confirm.confirm,
     rollback.rollback,
+    adopt.adopt,
+    adopt.release,
     destroy.destroy,
     setup.setup,
 ):

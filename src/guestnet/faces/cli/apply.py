@@ -34,10 +34,14 @@ def apply(  # noqa: PLR0913, PLR0917  typer's way: an argument each
     checksum: Annotated[
         str | None, typer.Option("--checksum", metavar="PLAN", help="Only if the plan is still this one.")
     ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Also what only a restart changes on networks that were taken over.")
+    ] = False,
 ) -> int:
     """Make the host what the file says; on any failure everything is taken back."""
     from dataclasses import replace
 
+    from guestnet.decide.adopted import Hands
     from guestnet.faces.cli.change import Care, change
     from guestnet.faces.cli.online import wish
 
@@ -45,5 +49,5 @@ def apply(  # noqa: PLR0913, PLR0917  typer's way: an argument each
         raise typer.BadParameter("--confirm and --no-confirm: one of them")
     options: Options = context.obj
     care = Care(confirm, never, checksum)
-    wanted = replace(wish(options), admit=admit)
+    wanted = replace(wish(options), admit=admit, hands=Hands(restart=restart))
     return change(options, wanted, yes, verb="apply", question="Apply this?", care=care)

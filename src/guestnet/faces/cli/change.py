@@ -17,6 +17,7 @@ from guestnet.act.confirm import guarded
 from guestnet.act.edit import edited
 from guestnet.act.journal import Edit, Head
 from guestnet.act.survey import Wish, survey
+from guestnet.decide.adopted import Hands
 from guestnet.decide.atstake import at_stake
 from guestnet.decide.plan import Plan
 from guestnet.decide.state import Change
@@ -104,6 +105,35 @@ def edit(options: Options, make: Callable[[bytes], Edited], yes: bool, *, verb: 
             if note not in pending.notices:
                 typer.echo(f"note: {note}", err=True)
     return found, plan
+
+
+def hand_over(  # noqa: PLR0913  the last two by keyword
+    options: Options,
+    make: Callable[[bytes, Libvirt], Edited],
+    hands: Hands,
+    yes: bool,
+    *,
+    verb: str,
+    question: str,
+) -> int:
+    """Networks that come into guestnet's hands, or leave them: in the file and on the host, or both as they were."""
+    with changing(options, verb) as held:
+        source = read(Path(options.file))
+        found = make(source, held.libvirt)
+        wanted = Wish(found.after, found.text, hands=hands)
+        plan, memory = survey(wanted, held.libvirt)
+        show(plan, options)
+        if plan.problems:
+            raise ProblemsError(list(plan.problems))
+        if not agreed(question, yes):
+            raise GuestnetError(held.spared)
+        file = str(Path(options.file).resolve())
+        head = Head(verb, file, Edit(source.decode(), found.text))
+        with edited(file, source.decode(), found.text):
+            for error in act.apply(plan, _again(wanted, held.libvirt, memory), held.libvirt, progress, head):
+                typer.echo(str(error), err=True)
+    typer.echo("done: the host is as the file says", err=True)
+    return 0
 
 
 @contextmanager

@@ -33,10 +33,10 @@ def add(  # noqa: PLR0913, PLR0917  typer's way: an argument each
 
     options: Options = context.obj
     made = files.made(forward, tuple(source or ()), description)
-    done, plan = edit(options, lambda text: files.add(text, options.file, guest, made), yes, verb="forward add")
+    _, plan = edit(options, lambda text: files.add(text, options.file, guest, made), yes, verb="forward add")
     running = any(domain.name == guest and domain.running for domain in plan.facts.domains)
     state = "in force" if running else f"in force when {guest} runs"
-    typer.echo(f"added to {guest}: {files.shown(done.forward)}, {state}", err=True)
+    typer.echo(f"added to {guest}: {files.shown(made)}, {state}", err=True)
     return 0
 
 
@@ -55,7 +55,8 @@ def remove(
 
     options: Options = context.obj
     done, _ = edit(options, lambda text: files.remove(text, options.file, guest, forward), yes, verb="forward remove")
-    typer.echo(f"removed from {guest}: {files.shown(done.forward)}", err=True)
+    if done.forward:
+        typer.echo(f"removed from {guest}: {files.shown(done.forward)}", err=True)
     return 0
 
 
