@@ -98,10 +98,11 @@ def _may(found: Found, guest: str) -> None:
 
 def original(content: bytes | None, record: Record | None) -> bytes | None:
     """The file as it would be without us; None: there would be none. Raises WrongError."""
-    if content is None or not block.is_in(content):
-        return content
+    if content is None:
+        return None
     rest = block.without(content)
-    return record.before if record and rest == (record.before or b"") else rest
+    same = record is not None and rest != content and rest == (record.before or b"")
+    return record.before if record and same else rest
 
 
 def restore(agent: Agent, record: Record | None) -> bool:

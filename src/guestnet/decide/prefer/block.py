@@ -38,10 +38,6 @@ def without(content: bytes) -> bytes:
     return rest
 
 
-def is_in(content: bytes) -> bool:
-    return _BLOCK.search(content) is not None
-
-
 def merged(content: bytes, prefixes: Iterable[IPv6Network]) -> bytes:
     """The file with our lines, in place of those that it may have had. Raises WrongError when with them, too, IPv4
     would come first, because other lines say so."""
