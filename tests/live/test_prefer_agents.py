@@ -10,6 +10,7 @@ import pytest
 
 from lab.errors import CommandError, LabError
 from lab.guest import RealGuest
+from lab.host import GUESTNET
 from lab.process import wait_for
 from tests.live.conftest import FILE, SEED, Spine, apply
 
@@ -200,3 +201,18 @@ def test_no_glibc(spine: Spine, guest: RealGuest, musl: bool) -> None:
     assert "prefers IPv4" in spine.host.guestnet("status").stdout
     spine.host.write(FILE, SEED)
     guest.run(f"mv /root/getent /usr/bin; rm -f {loader}")
+
+
+def test_guestnet_is_killed_meanwhile(spine: Spine, guest: RealGuest) -> None:
+    """While it waits for the agent: the next apply takes back what was begun, and does it whole."""
+    later(guest, "kill -STOP $(pidof qemu-ga); sleep 8; kill -CONT $(pidof qemu-ga)")
+    spine.host.write(FILE, SEED.replace("network: lab\n", "network: lab\n    prefer_ipv6: true\n"))
+    killed = spine.host.run(["timeout", "-s", "KILL", "4", str(GUESTNET), "apply", "--yes"], check=False)
+    assert killed.returncode not in (0, 1)
+    back(guest)
+    assert held(guest) == OLD
+    done = spine.host.guestnet("apply", "--yes")
+    assert "an earlier apply was cut off" in done.stderr
+    assert b"label" in held(guest)
+    apply(spine.host, SEED)
+    assert held(guest) == OLD
