@@ -109,7 +109,9 @@ def test_an_address_that_the_guest_has_set_itself_is_followed() -> None:
     assert target(seen) == str(own)
     assert target(Neighbour("virbr84", "52:54:00:00:00:09", own)) == str(reserved), "another guest's"
     assert target(seen, Neighbour("virbr84", mac, reserved)) == str(reserved), "a second address beside it"
-    assert target(seen, leases=(Lease("lab", mac, reserved),)) == str(reserved), "it has asked"
+    lease = (Lease("lab", mac, reserved),)
+    assert target(seen, Neighbour("virbr84", mac, reserved), leases=lease) == str(reserved)
+    assert target(seen, leases=lease) == str(own), "it has set its own since: see host.whohas for what is met"
     assert target(seen, Neighbour("virbr84", mac, other)) == str(own), "one of several, always the same"
     assert target(seen, chosen=frozenset()) == str(reserved), "the file says what it has"
     assert target(Neighbour("virbr84", mac, IPv6Address("fd00::5"))) == str(reserved)

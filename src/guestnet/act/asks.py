@@ -169,7 +169,7 @@ def _guest(wanted: Wanted) -> _Whom | str:
     guest, nic, network = wanted.target.guest, wanted.target.nic, wanted.target.network
     if guest is None or nic is None or network is None:
         return f"{wanted.target.name} is in no network"
-    its, port = hostview.addresses(wanted.host, nic, wanted.family), wanted.question.port
+    its, port = hostview.addresses(wanted.host, guest.name, nic, wanted.family), wanted.question.port
     if not its:
         return f"{guest.name} has no IPv{wanted.family} address in network {network.name}"
     direct = wanted.inside or wanted.source.kind == "host" or not port

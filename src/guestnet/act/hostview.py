@@ -6,8 +6,8 @@ import json
 from ipaddress import ip_address
 
 from guestnet.act.measure import Host
-from guestnet.decide.desired import known_by
 from guestnet.decide.hops import route_text
+from guestnet.decide.whereabouts import chosen_for, leased, now
 from guestnet.host import probe, sysctl
 from guestnet.host.run import ProgramError, run
 from guestnet.spec.world import Nic
@@ -70,14 +70,10 @@ def uplink(host: Host, family: int) -> str | None:
     return next((str(one.ip) for link, one in host.facts.addresses if link in nics and one.version == family), None)
 
 
-def addresses(host: Host, nic: Nic, family: int) -> list[str]:
-    """A guest's: what it leased last, which may be one from before a change, what others know it by where it asks for
-    none, then the one it is to have."""
-    leased = [lease.address for lease in host.facts.leases if (lease.network, lease.mac) == (nic.network, nic.mac)]
-    wanted = nic.ipv4 if family == 4 else nic.ipv6  # noqa: PLR2004  a family of IP
-    itself = known_by(nic, family, host.facts)
-    found = [one for one in (*leased, itself, wanted) if one is not None and one.version == family]
-    return list(dict.fromkeys(map(str, found)))
+def addresses(host: Host, guest: str, nic: Nic, family: int) -> list[str]:
+    """A guest's: what it has now, what it leased, then the one it is to have."""
+    found = (now(guest, nic, family, host.facts), *leased(nic, family, host.facts), chosen_for(nic, family))
+    return list(dict.fromkeys(str(one) for one in found if one is not None))
 
 
 def names(host: Host) -> dict[str, str]:

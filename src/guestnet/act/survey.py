@@ -8,7 +8,7 @@ from importlib import resources
 
 from guestnet.act.remember import remember
 from guestnet.compile import dhcp
-from guestnet.decide import adopted, outside, served
+from guestnet.decide import adopted, outside, served, whereabouts
 from guestnet.decide.admit import remembered as admitting
 from guestnet.decide.desired import MEMORY, desired_state
 from guestnet.decide.facts import Facts
@@ -16,7 +16,7 @@ from guestnet.decide.plan import Plan, make_plan
 from guestnet.decide.prefer import wanted as prefer
 from guestnet.decide.prefer.record import Record
 from guestnet.decide.state import APPLIED, SOURCE, File, Key, State
-from guestnet.host import files, listeners, preferences, solicit
+from guestnet.host import files, listeners, preferences, solicit, whohas
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
 from guestnet.host.libvirt import Libvirt
@@ -75,6 +75,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     spec = wish.spec or Spec()
     world, remembered = resolve(spec, remembered, random=chance(), taken=taken, macs=_macs(spec, facts))
     remembered = admitting(remembered, facts, wish.admit)
+    facts = replace(facts, neighbours=whohas.asked(facts.neighbours, whereabouts.to_ask(world, facts)))
     facts = replace(facts, programs=listeners.programs(served.sockets(world, facts)))
     desired, remembered = desired_state(world, facts, remembered, hook_text(), hook_text("let_in.py"))
     if wish.spec is None:

@@ -23,7 +23,7 @@ def tidy() -> None:
     shutil.rmtree(hookfront.COMPILED, ignore_errors=True)
     logs = ("hook.log", "hook.log.1", "countdown.log")
     for folder, names in ((Path("/var/log/guestnet"), logs), (lock.FOLDER, (*lock.NAMES, lock.LAST))):
-        for name in (*names, *(path.name for path in folder.glob("busy.*"))):
+        for name in (*names, *(path.name for kind in ("busy.*", "restored.*") for path in folder.glob(kind))):
             (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -147,8 +147,7 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         gone, come = _elements(change.before.elements), _elements(change.after.elements)
         if not alone:
             return lines  # the guests' own lines say what changes
-        lines += [(f"- in force: {line}", "live") for line in forward_lines(gone - come)]
-        return lines + [(f"+ in force: {line}", "live") for line in forward_lines(come - gone)]
+        return lines + [(line, "live") for line in _in_force(gone - come, come - gone)]
     words = {
         "table": "firewall table inet guestnet",
         "admit": f"{admit.title(change)}{admit.reason(change)}",
@@ -162,6 +161,13 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         "proxy": f"{name}.socket, which serves [::1]:{name.rsplit('-', 1)[-1]}",
     }
     return [(f"{sign} {words.get(kind, name)}", "")]
+
+
+def _in_force(gone: set[tuple[str, str]], come: set[tuple[str, str]]) -> list[str]:
+    """With the guests' addresses, where these alone are what differs."""
+    alike = bool({*forward_lines(gone)} & {*forward_lines(come)})
+    lines = [f"- in force: {line}" for line in forward_lines(gone, addresses=alike)]
+    return lines + [f"+ in force: {line}" for line in forward_lines(come, addresses=alike)]
 
 
 def _prefixes(table: Table) -> str:
@@ -310,12 +316,31 @@ def _short(side: world.Side4 | world.Side6) -> str:
 
 
 def _forward_changes(change: Change, desired: world.World) -> list[str]:
+    if change.key.name.startswith(f"{hookdata.NOW}/"):
+        return _followed_changes(change)
     before, after = (_file_elements(side) for side in (change.before, change.after))
     gone, come = forward_lines(before - after), forward_lines(after - before)
     lines = _outside_changes(change, desired)
     if gone == come:
         return lines + [f"~ forward {line}, to its new address" for line in come]
     return lines + [f"- forward {line}" for line in gone] + [f"+ forward {line}" for line in come]
+
+
+def _followed_changes(change: Change) -> list[str]:
+    """Its own forwards are in another file, also when they change."""
+    before, after = (
+        hookdata.followed(side.text) if isinstance(side, File) else {} for side in (change.before, change.after)
+    )
+    lines = []
+    for network in sorted({*before, *after}):
+        old, new = ({one.version: one for one in its.get(network, ())} for its in (before, after))
+        for family in sorted({*old, *new}):
+            was, has = old.get(family), new.get(family)
+            if has and has != was:
+                lines.append(f"~ its forwards go to {has}, which it has{f' (not {was})' if was else ''}")
+            elif not has:
+                lines.append(f"~ its forwards go to {was} no more, but to the address that it is to have")
+    return lines
 
 
 def _outside_changes(change: Change, desired: world.World) -> list[str]:

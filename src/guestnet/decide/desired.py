@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address
 
 from guestnet.compile import (
     bridge,
@@ -19,11 +18,11 @@ from guestnet.compile import (
     translation,
     unit,
 )
-from guestnet.decide import admit
+from guestnet.decide import admit, whereabouts
 from guestnet.decide.facts import Facts, ForeignNetwork
 from guestnet.decide.state import Bridge, File, Folder, Key, Ndp, Network, Proxy, Setting, State, Table, Thing, Unit
 from guestnet.spec.memory import Memory, to_text
-from guestnet.spec.world import Forward, Guest, Nic, World
+from guestnet.spec.world import Guest, World
 
 MEMORY = "/var/lib/guestnet/memory.json"
 ADMIT_FILE = f"{hookdata.FOLDER}/admit"
@@ -87,6 +86,7 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str, let_in:
     if world.networks:
         table = ruleset.table(world)
         state |= _files(world, wanted, table)
+        state |= _followed(world, facts)
         state[Key("hookdata", hookdata.LET_IN)] = File(let_in)
         running = _running(world.guests, facts)
         prefixes = translation.elements(world.networks, running)
@@ -184,49 +184,23 @@ def _running(guests: tuple[Guest, ...], facts: Facts) -> tuple[Guest, ...]:
     return tuple(guest for guest in guests if guest.name in running)
 
 
+def _followed(world: World, facts: Facts) -> dict[Key, Thing]:
+    """For the hook: of guests that have another address than they are to have. Of one that is off, what it had: it has
+    that again when libvirt restores it from a saved state, and at any other start the hook forgets it."""
+    state: dict[Key, Thing] = {}
+    running = {guest.name for guest in _running(world.guests, facts)}
+    for guest in world.guests:
+        has = whereabouts.elsewhere(guest, facts, running=guest.name in running)
+        if has:
+            text = hookdata.now_file(guest, has, whereabouts.led(guest, has))
+            state[Key("hookdata", f"{hookdata.NOW}/{dhcp.file_name(guest.name)}")] = File(text)
+    return state
+
+
 def running_elements(guests: tuple[Guest, ...], facts: Facts) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The forwards in force: those of guests that run, to the address that each has now."""
     merged = ruleset.merge(
-        ruleset.elements(replace(forward, target=address_now(guest, forward, facts)) for forward in guest.forwards)
+        ruleset.elements(whereabouts.led(guest, whereabouts.elsewhere(guest, facts)))
         for guest in _running(guests, facts)
     )
     return tuple(merged.items())
-
-
-def address_now(guest: Guest, forward: Forward, facts: Facts) -> IPv4Address | IPv6Address:
-    """The forward's target; until its next lease, the address that a running guest still has from before a change; and
-    what it has set itself, where neither file nor lease says what it has (see `own_address`)."""
-    macs = {nic.mac for nic in guest.nics if nic.network == forward.network}
-    leased = [
-        lease.address
-        for lease in facts.leases
-        if (lease.network, lease.address.version) == (forward.network, forward.target.version) and lease.mac in macs
-    ]
-    if leased:
-        return leased[0] if forward.target not in leased else forward.target
-    return own_address(guest, forward, facts) or forward.target
-
-
-def own_address(guest: Guest, forward: Forward, facts: Facts) -> IPv4Address | IPv6Address | None:
-    """Of a guest that asks for no address: the one that others know it by. Only where the file leaves the address to
-    us: a guest that has a second one beside what the file says is no news."""
-    nic = next((nic for nic in guest.nics if nic.network == forward.network), None)
-    return known_by(nic, forward.target.version, facts) if nic else None
-
-
-def known_by(nic: Nic, family: int, facts: Facts) -> IPv4Address | IPv6Address | None:
-    """The address that others know a NIC by, where it is another than the one that was chosen for it."""
-    wanted = nic.ipv4 if family == 4 else nic.ipv6  # noqa: PLR2004  a family of IP
-    if nic.mac is None or family not in nic.chosen:
-        return None
-    seen = met(nic, family, facts)
-    return None if not seen or wanted in seen else min(seen, key=int)
-
-
-def met(nic: Nic, family: int, facts: Facts) -> frozenset[IPv4Address | IPv6Address]:
-    """The addresses that the host has met the NIC by, but link-local ones."""
-    return frozenset(
-        neighbour.address
-        for neighbour in facts.neighbours
-        if neighbour.mac == nic.mac and neighbour.address.version == family
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
@@ -218,6 +219,8 @@ class Facts:
     domains: tuple[Domain, ...] = ()
     leases: tuple[Lease, ...] = ()  # of our networks, the latest first
     neighbours: tuple[Neighbour, ...] = ()
+    # By the file names of guest and network: what the guest had there at the last apply instead of what it is to have
+    followed: Mapping[tuple[str, str], tuple[IPv4Address | IPv6Address, ...]] = field(default_factory=dict)
     uplinks: tuple[Uplink, ...] = ()
     learning: tuple[str, ...] = ()  # NICs with a route or address from router advertisements that the kernel handles
     learned: tuple[str, ...] = ()  # NICs with routes that the kernel made of such, before somebody took them over

@@ -18,6 +18,7 @@ class _Kind(NamedTuple):
     shift: int  # from the host's port to the guest's
     families: tuple[int, ...]
     opens: bool = False  # no forward: the guest's own address is open there
+    guest: str = ""  # its address, where that is shown
 
 
 class _Ports(NamedTuple):
@@ -26,15 +27,19 @@ class _Ports(NamedTuple):
     to: int
 
 
-def forward_lines(elements: Iterable[tuple[str, str]]) -> list[str]:
-    """One line a forward, from (map, element) pairs; families put together, neighbouring ports made ranges again."""
-    families: dict[tuple[str, str, str, bool, _Ports], set[int]] = defaultdict(set)
+def forward_lines(elements: Iterable[tuple[str, str]], *, addresses: bool = False) -> list[str]:
+    """One line a forward, from (map, element) pairs; families put together, neighbouring ports made ranges again.
+
+    `addresses`: with the guest's, `4023/tcp -> 10.0.0.10:22`, and so a line a family.
+    """
+    families: dict[tuple[str, str, str, bool, _Ports, str], set[int]] = defaultdict(set)
     for name, item in elements:
         if not name.startswith("source"):  # it goes with `whole`
-            families[_parts(name, item)].add(int(name[-1]))
+            guest = _guest(name, item) if addresses else ""
+            families[*_parts(name, item), guest].add(int(name[-1]))
     ports: dict[_Kind, list[_Ports]] = defaultdict(list)
-    for (listen, source, protocol, opens, its), numbers in families.items():
-        kind = _Kind(listen, source, protocol, its.to - its.first, tuple(sorted(numbers)), opens)
+    for (listen, source, protocol, opens, its, guest), numbers in families.items():
+        kind = _Kind(listen, source, protocol, its.to - its.first, tuple(sorted(numbers)), opens, guest)
         ports[kind].append(its)
     found = [(first, last, kind) for kind, listed in ports.items() for first, last in _ranges(listed)]
     return [_line(first, last, kind) for first, last, kind in sorted(found)]
@@ -54,6 +59,14 @@ def _parts(name: str, item: str) -> tuple[str, str, str, bool, _Ports]:
     return listen, source, protocol, opens, _Ports(int(first), int(last or first), int(to))
 
 
+def _guest(name: str, item: str) -> str:
+    """The guest's address in an element."""
+    key, _, value = item.partition(" : ")
+    if name.startswith("open"):
+        return key.split(" . ")[1 if "_from" in name else 0]
+    return value.split(" . ")[0]
+
+
 def _ranges(ports: list[_Ports]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for port in sorted(ports):
@@ -67,12 +80,14 @@ def _ranges(ports: list[_Ports]) -> list[tuple[int, int]]:
 def _line(first: int, last: int, kind: _Kind) -> str:
     numbers = ", ".join(_FAMILY[number] for number in kind.families)
     if kind.protocol == "all":
-        return f"{kind.listen} -> the whole guest, and back ({numbers})"
+        return f"{kind.listen} -> the whole guest{kind.guest and f', {kind.guest}'}, and back ({numbers})"
     address = f"[{kind.listen}]:" if ":" in kind.listen else f"{kind.listen}:" if kind.listen else ""
     source = f" from {kind.source}" if kind.source else ""
     if kind.opens:
-        return f"{_span(first, last)}/{kind.protocol}{source} open at the guest's own address ({numbers})"
-    to = _span(first + kind.shift, last + kind.shift)
+        own = f"own address{kind.guest and f', {kind.guest}'}"
+        return f"{_span(first, last)}/{kind.protocol}{source} open at the guest's {own} ({numbers})"
+    guest = f"[{kind.guest}]:" if ":" in kind.guest else kind.guest and f"{kind.guest}:"
+    to = f"{guest}{_span(first + kind.shift, last + kind.shift)}"
     return f"{address}{_span(first, last)}/{kind.protocol}{source} -> {to} ({numbers})"
 
 

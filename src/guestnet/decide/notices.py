@@ -9,8 +9,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 from guestnet.decide import lan, oldhook, outside, passthrough, served, upstream
 from guestnet.decide.conflicts import beside
-from guestnet.decide.desired import address_now, met, own_address
 from guestnet.decide.facts import Domain, DomainNic, Facts
+from guestnet.decide.whereabouts import address_now, by_itself, met, now
 from guestnet.spec.world import Guest, Nic, World
 
 
@@ -125,16 +125,17 @@ def _not_attached(domain: Domain, nic: Nic, bridge: str) -> str:
 
 def _moving(guest: Guest, facts: Facts) -> list[str]:
     """An address that changes under a running guest holds from its next lease on."""
-    by_itself = {own_address(guest, forward, facts) for forward in guest.forwards}
-    now = {(forward.target, address_now(guest, forward, facts)) for forward in guest.forwards}
+    its = [(nic, family) for nic in guest.nics for family in (4, 6) if by_itself(guest.name, nic, family, facts)]
+    own = {now(guest.name, nic, family, facts) for nic, family in its}
+    moved = {(forward.target, address_now(guest, forward, facts)) for forward in guest.forwards}
     running = any(domain.name == guest.name and domain.running for domain in facts.domains)
     return [
         f"guest {guest.name} has set its address itself, {old}, and does not ask for {new}: its forwards follow it as "
         f"long as it runs; write it in the file, ipv{old.version}: {old}"
-        if old in by_itself
+        if old in own
         else f"guest {guest.name} moves from {old} to {new} at its next lease (or restart); until then its forwards "
         f"follow {old}. Apply again once it has moved"
-        for new, old in sorted(now, key=str)
+        for new, old in sorted(moved, key=str)
         if running and new != old
     ]
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from guestnet.decide.describe import describe
-from guestnet.decide.desired import address_now, met
 from guestnet.decide.facts import Facts
 from guestnet.decide.plan import Plan
 from guestnet.decide.prefer.record import Record
 from guestnet.decide.prefer.uses import families
 from guestnet.decide.state import Key, Network, State
+from guestnet.decide.whereabouts import Has, elsewhere, met
 from guestnet.spec.world import Guest, Nic
 
 
@@ -69,20 +69,16 @@ def _guest(guest: Guest, facts: Facts, first: str) -> list[tuple[str, ...]]:
     """A row a NIC. first: the family that its programs try first."""
     domain = next((domain for domain in facts.domains if domain.name == guest.name), None)
     state = "not defined" if domain is None else "running" if domain.running else "off"
-    return [(guest.name, state, nic.network, *_addresses(guest, nic, facts), first) for nic in guest.nics]
+    has = elsewhere(guest, facts) if state == "running" else {}
+    return [(guest.name, state, nic.network, *_addresses(nic, has, facts), first) for nic in guest.nics]
 
 
-def _addresses(guest: Guest, nic: Nic, facts: Facts) -> tuple[str, str]:
-    """The reserved ones; a forward's old one beside it while the guest still has that. Of a guest that makes its IPv6
+def _addresses(nic: Nic, has: Has, facts: Facts) -> tuple[str, str]:
+    """The reserved ones; beside it what the guest has instead, to which its forwards go. Of a guest that makes its IPv6
     address itself, the one that it most likely makes."""
-    now = {
-        forward.target: address_now(guest, forward, facts)
-        for forward in guest.forwards
-        if forward.network == nic.network
-    }
     shown = []
     for address in (nic.ipv4, nic.ipv6):
-        old = now.get(address, address) if address else None
+        old = has.get((nic.network, address.version), address) if address else None
         notes = _by_itself(nic, facts) if address and address == nic.ipv6 else []
         notes += [f"it has {old}"] if old != address else []
         shown.append("-" if address is None else f"{address} ({', '.join(notes)})" if notes else str(address))

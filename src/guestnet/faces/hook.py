@@ -21,6 +21,7 @@ never calls libvirt, which would wait for the hook for ever. All it needs was pr
     /var/lib/guestnet/compiled/admit           rules of ours on top of chains of others (guestnet.compile.admit)
     /var/lib/guestnet/compiled/outside         networks that share an uplink's IPv6 prefix (guestnet.compile.ndp)
     /var/lib/guestnet/compiled/guests/NAME     a guest's NICs and forwards (format: guestnet.compile.hookdata)
+    /var/lib/guestnet/compiled/now/NAME        the same while it has other addresses, until it starts anew
 
 Who runs is read from /run/libvirt/qemu/NAME.xml, which is there while a guest runs.
 """
@@ -111,7 +112,7 @@ def network(name: str, operation: str) -> None:
 
 def trust() -> None:
     """What root alone may write: whoever else could, would act as root through it."""
-    for path in (COMPILED, f"{COMPILED}/guests", f"{COMPILED}/table.nft", f"{COMPILED}/admit", OUTSIDE):
+    for path in (COMPILED, *(f"{COMPILED}/{name}" for name in ("guests", "now", "table.nft", "admit", "outside"))):
         try:
             found = os.stat(path)
         except FileNotFoundError:
@@ -121,7 +122,10 @@ def trust() -> None:
 
 
 def guest(name: str, operation: str) -> None:
-    if operation == "prepare":
+    if operation == "restore":
+        remember(name)
+    elif operation == "prepare":
+        forget(name)
         reserve(name)
         if os.path.exists(f"{COMPILED}/bridges"):
             with_lock({}, bridges)
@@ -137,6 +141,24 @@ def guest(name: str, operation: str) -> None:
     elif operation == "release":
         # `stopped` came before (libvirt 9.0, qemuProcessStop); should it have been cut off, its mark is found now.
         with_lock({name: False}, lambda: None)
+
+
+def remember(name: str) -> None:
+    """A mark: the guest is next started from a saved state, in which it has the addresses that it had."""
+    if os.path.exists(f"{COMPILED}/now/{encoded(name)}"):
+        os.makedirs(RUN, 0o755, exist_ok=True)
+        with open(f"{RUN}/restored.{encoded(name)}", "w"):
+            pass
+
+
+def forget(name: str) -> None:
+    """A guest that starts asks for its addresses anew: it most likely gets those that it is to have."""
+    for path in (f"{RUN}/restored.{encoded(name)}", f"{COMPILED}/now/{encoded(name)}"):
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            continue
+        return
 
 
 def came(name: str, operation: str) -> None:
@@ -669,10 +691,10 @@ def tags(xml: bytes) -> list[tuple[str, dict[str, str]]]:
     return found
 
 
-def lines(name: str) -> list[str]:
+def lines(name: str, folder: str = "guests") -> list[str]:
     """The lines prepared for a guest; none when there is no file for it."""
     try:
-        with open(f"{COMPILED}/guests/{encoded(name)}") as source:
+        with open(f"{COMPILED}/{folder}/{encoded(name)}") as source:
             found = source.read().split("\n")
     except (FileNotFoundError, IsADirectoryError):  # a guest that is not in the file, or without a name
         return []
@@ -689,7 +711,7 @@ def elements(name: str) -> dict[str, list[str]]:
     """Map -> its elements for this guest, as nft writes them."""
     found: dict[str, list[str]] = {}
     new: set[str] = set()
-    for line in lines(name):
+    for line in lines(name, "now") or lines(name):
         key, _, item = line.partition(" ")
         if key in MAPS:
             found.setdefault(key, []).append(item)

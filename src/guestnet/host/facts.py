@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from guestnet.compile import netxml
+from guestnet.compile import hookdata, netxml
 from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp, proxy_ndp
 from guestnet.decide.facts import Facts
-from guestnet.host import chains, firewall, listeners, netlink, netlink6, others, pci, session, sysctl, systemd
+from guestnet.host import chains, files, firewall, listeners, netlink, netlink6, others, pci, session, sysctl, systemd
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.memory import Memory
 
@@ -36,6 +36,7 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         domains=libvirt.domains(),
         leases=tuple(lease for name in ours for lease in libvirt.leases(name)),
         neighbours=netlink.neighbours(bridges),
+        followed=_followed(),
         uplinks=uplinks,
         learning=learning,
         learned=tuple(nic for nic, accepts in netlink6.autoconfigured().items() if accepts == "0"),
@@ -71,6 +72,15 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         installed=systemd.installed() or any(Path(path).exists() for path in HOOKS),
         hooks_loaded=hooks_loaded(),
     )
+
+
+def _followed() -> dict[tuple[str, str], tuple[IPv4Address | IPv6Address, ...]]:
+    found: dict[tuple[str, str], tuple[IPv4Address | IPv6Address, ...]] = {}
+    for path in files.names(hookdata.NOW):
+        file = files.read(path)
+        its = hookdata.followed(file.text) if file else {}
+        found |= {(Path(path).name, network): addresses for network, addresses in its.items()}
+    return found
 
 
 def _strict(nic: str) -> bool:

@@ -53,7 +53,7 @@ def observe(libvirt: Libvirt, desired: State) -> dict[Key, Thing]:
         _add_files(live, "reservation", files.names(folder))
     others = [hookdata.TABLE_FILE, hookdata.LET_IN, hookdata.BRIDGES, ADMIT_FILE]
     others += [f"{hookdata.FOLDER}/{loopback.LOCALNETS}", ndp.FILE]
-    _add_files(live, "hookdata", [*others, *files.names(hookdata.GUESTS)])
+    _add_files(live, "hookdata", [*others, *files.names(hookdata.GUESTS), *files.names(hookdata.NOW)])
     live |= observe_standing()
     listing = firewall.listing()
     if listing is not None and not firewall.foreign(listing):

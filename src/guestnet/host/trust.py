@@ -18,6 +18,7 @@ from guestnet.words.problems import Problem, ProblemsError
 # Ours on the host, and what the hooks take from there; the folders above them are looked at, too.
 OURS = (
     hookdata.GUESTS,
+    hookdata.NOW,
     hookdata.TABLE_FILE,
     ADMIT_FILE,
     ndp.FILE,
