@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from guestnet.spec.choose import Subnet
@@ -252,6 +253,22 @@ class Facts:
     client: IPv4Address | IPv6Address | None = None  # the other end
     installed: bool = False  # hooks or unit of ours are there
     hooks_loaded: bool = False  # libvirt saw a hook of both kinds when it started, so it will call ours
+
+    @cached_property
+    def neighbours_of(self) -> Mapping[str, tuple[Neighbour, ...]]:
+        """By MAC."""
+        found: dict[str, tuple[Neighbour, ...]] = {}
+        for one in self.neighbours:
+            found[one.mac] = (*found.get(one.mac, ()), one)
+        return found
+
+    @cached_property
+    def leases_of(self) -> Mapping[str, tuple[Lease, ...]]:
+        """By MAC, the latest first."""
+        found: dict[str, tuple[Lease, ...]] = {}
+        for one in self.leases:
+            found[one.mac] = (*found.get(one.mac, ()), one)
+        return found
 
     @property
     def links(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from guestnet.decide import lan, oldhook, outside, passthrough, served, upstream
 from guestnet.decide.conflicts import beside
 from guestnet.decide.facts import Domain, DomainNic, Facts
-from guestnet.decide.whereabouts import address_now, by_itself, met, now
+from guestnet.decide.whereabouts import by_itself, elsewhere, met
 from guestnet.spec.world import Guest, Nic, World
 
 
@@ -125,10 +125,11 @@ def _not_attached(domain: Domain, nic: Nic, bridge: str) -> str:
 
 def _moving(guest: Guest, facts: Facts) -> list[str]:
     """An address that changes under a running guest holds from its next lease on."""
-    its = [(nic, family) for nic in guest.nics for family in (4, 6) if by_itself(guest.name, nic, family, facts)]
-    own = {now(guest.name, nic, family, facts) for nic, family in its}
-    moved = {(forward.target, address_now(guest, forward, facts)) for forward in guest.forwards}
-    running = any(domain.name == guest.name and domain.running for domain in facts.domains)
+    if not any(domain.name == guest.name and domain.running for domain in facts.domains):
+        return []
+    has = elsewhere(guest, facts)
+    moved = {(one.target, has[key]) for one in guest.forwards if (key := (one.network, one.target.version)) in has}
+    own = {has[nic.network, family] for nic in guest.nics for family in (4, 6) if by_itself(nic, family, has, facts)}
     return [
         f"guest {guest.name} has set its address itself, {old}, and does not ask for {new}: its forwards follow it as "
         f"long as it runs; write it in the file, ipv{old.version}: {old}"
@@ -136,7 +137,6 @@ def _moving(guest: Guest, facts: Facts) -> list[str]:
         else f"guest {guest.name} moves from {old} to {new} at its next lease (or restart); until then its forwards "
         f"follow {old}. Apply again once it has moved"
         for new, old in sorted(moved, key=str)
-        if running and new != old
     ]
 
 

@@ -17,13 +17,6 @@ from guestnet.spec.world import Address, Forward, Guest, Nic, World
 Has = Mapping[tuple[str, int], Address]  # (network, family) -> the address
 
 
-def address_now(guest: Guest, forward: Forward, facts: Facts) -> Address:
-    """The forward's target, or what a running guest has instead."""
-    key = forward.network, forward.target.version
-    nic = next((nic for nic in guest.nics if nic.network == forward.network), None)
-    return (nic and now(guest.name, nic, key[1], facts)) or forward.target
-
-
 def elsewhere(guest: Guest, facts: Facts, *, running: bool = True) -> dict[tuple[str, int], Address]:
     """What it has instead of the targets of its forwards. Of one that is off: what it had."""
     found: dict[tuple[str, int], Address] = {}
@@ -59,10 +52,10 @@ def now(guest: str, nic: Nic, family: int, facts: Facts) -> Address | None:
     return its[0] if its and wanted not in its else wanted
 
 
-def by_itself(guest: str, nic: Nic, family: int, facts: Facts) -> bool:
-    """Whether what it has now comes from no lease: neither from us nor from before a change."""
-    has = now(guest, nic, family, facts)
-    return family in nic.chosen and has != chosen_for(nic, family) and has not in leased(nic, family, facts)
+def by_itself(nic: Nic, family: int, has: Has, facts: Facts) -> bool:
+    """Whether what it has instead comes from no lease of before a change."""
+    address = has.get((nic.network, family))
+    return address is not None and family in nic.chosen and address not in leased(nic, family, facts)
 
 
 def to_ask(world: World, facts: Facts) -> tuple[tuple[str, str, Address], ...]:
@@ -105,8 +98,8 @@ def leased(nic: Nic, family: int, facts: Facts) -> tuple[Address, ...]:
     """The latest first."""
     return tuple(
         lease.address
-        for lease in facts.leases
-        if (lease.network, lease.mac, lease.address.version) == (nic.network, nic.mac, family)
+        for lease in facts.leases_of.get(nic.mac or "", ())
+        if (lease.network, lease.address.version) == (nic.network, family)
     )
 
 
@@ -114,6 +107,6 @@ def met(nic: Nic, family: int, facts: Facts) -> frozenset[IPv4Address | IPv6Addr
     """The addresses that the host has met the NIC by, but link-local ones."""
     return frozenset(
         neighbour.address
-        for neighbour in facts.neighbours
-        if neighbour.mac == nic.mac and neighbour.address.version == family
+        for neighbour in facts.neighbours_of.get(nic.mac or "", ())
+        if neighbour.address.version == family
     )
