@@ -66,3 +66,24 @@ def test_what_is_open_at_the_guests_own_address() -> None:
 def lines_of(world: World, name: str) -> list[str]:
     guest = next(guest for guest in world.guests if guest.name == name)
     return forward_lines([(kind, item) for kind, items in ruleset.elements(guest.forwards).items() for item in items])
+
+
+def test_with_the_guests_addresses_there_is_a_line_a_family() -> None:
+    elements = [
+        ("any4", "tcp . 4023 : 10.0.0.10 . 22"),
+        ("any4", "tcp . 4024 : 10.0.0.10 . 23"),
+        ("any6", "tcp . 4023 : fd00:1::10 . 22"),
+        ("on_from_range4", "198.51.100.0/24 . 203.0.113.5 . udp . 5000-5999 : 10.0.0.10"),
+        ("whole4", "203.0.113.7 : 10.0.0.11"),
+        ("source4", "10.0.0.11 : 203.0.113.7"),
+        ("open6", "2001:db8::10 . tcp . 22 : accept"),
+        ("open_from6", "2001:db8:2::/48 . 2001:db8::10 . tcp . 80 : accept"),
+    ]
+    assert forward_lines(elements, addresses=True) == [
+        "203.0.113.7 -> the whole guest, 10.0.0.11, and back (IPv4)",
+        "22/tcp open at the guest's own address, 2001:db8::10 (IPv6)",
+        "80/tcp from 2001:db8:2::/48 open at the guest's own address, 2001:db8::10 (IPv6)",
+        "4023/tcp -> [fd00:1::10]:22 (IPv6)",
+        "4023-4024/tcp -> 10.0.0.10:22-23 (IPv4)",
+        "203.0.113.5:5000-5999/udp from 198.51.100.0/24 -> 10.0.0.10:5000-5999 (IPv4)",
+    ]
