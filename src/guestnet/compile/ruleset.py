@@ -7,10 +7,11 @@ These rule forms were tried with packets on nft 1.0.6, kernel 6.18, libvirt 9.0.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from guestnet.compile import chains, nft, translation
 from guestnet.compile.chains import FAMILIES, MARK, Kind
+from guestnet.compile.doors import Door, apart
 from guestnet.spec.world import Address, Forward, Network, Subnet, World
 from guestnet.words.addresses import network_text
 
@@ -57,6 +58,7 @@ def elements(forwards: Iterable[Forward]) -> nft.Elements:
     every port to the first (nft 1.0.6)."""
     found: dict[str, set[str]] = defaultdict(set)
     sources: set[Address] = set()
+    forwards = tuple(forwards)
     for forward in forwards:
         family = forward.target.version
         if forward.protocol == "all":
@@ -75,14 +77,25 @@ def elements(forwards: Iterable[Forward]) -> nft.Elements:
             for shift in range(len(forward.ports)):
                 key = f"{source}{listener}{forward.protocol} . {forward.ports.first + shift}"
                 found[f"{name}{family}"].add(f"{key} : {forward.target} . {forward.to.first + shift}")
-        if forward.opens:
-            key = f"{forward.target} . {forward.protocol} . {forward.to}"
-            found[f"open{'_from' if source else ''}{family}"].add(f"{source}{key} : accept")
         if forward.loopback and family == 4:  # noqa: PLR2004  [::1]: see compile.loopback
             for shift in range(len(forward.ports)):
                 key = f"{forward.protocol} . {forward.ports.first + shift}"
                 found["loop4"].add(f"{key} : {forward.target} . {forward.to.first + shift}")
+    for name, item in _doors(forwards):
+        found[name].add(item)
     return {name: tuple(sorted(items)) for name, items in sorted(found.items())}
+
+
+def _doors(forwards: Iterable[Forward]) -> Iterator[tuple[str, str]]:
+    """Map and element of what is open at guests' own addresses."""
+    doors: dict[tuple[Address, str], list[Door]] = defaultdict(list)
+    for forward in forwards:
+        if forward.opens:
+            doors[forward.target, forward.protocol].append((forward.source, forward.to))
+    for (target, protocol), those in doors.items():
+        for network, ports in apart(those):
+            name, start = ("open", "") if network is None else ("open_from", f"{network_text(network)} . ")
+            yield f"{name}{target.version}", f"{start}{target} . {protocol} . {ports} : accept"
 
 
 def _asked(world: World) -> set[str]:
