@@ -44,7 +44,7 @@ def test_the_golden_forwards_read_as_they_were_written() -> None:
     assert lines_of(world, "whole") == [
         "2001:db8::8 -> the whole guest, and back (IPv6)",
         "203.0.113.7 -> the whole guest, and back (IPv4)",
-        "203.0.113.8 -> the whole guest, and back (IPv4)",
+        "203.0.113.8 -> the whole guest (IPv4)",  # to others it can have one only
     ]
     assert len(ruleset.elements(web1.forwards)["any_range4"]) == 1, "a large range is one element"
 

@@ -140,6 +140,10 @@ def test_an_address_that_the_host_does_not_have() -> None:
     four, six = notices(made, FACTS)
     assert "the host does not have 203.0.113.77, where guest web1 has forwards (80/tcp, 80/udp, 90-91/tcp)" in four
     assert "the host does not have 2001:db8::7, where guest web1 has forwards (80/tcp)" in six
+    (whole,) = notices(world("203.0.113.77/all"), FACTS)
+    assert whole.startswith(
+        "the host does not have 203.0.113.77, which is to be guest web1's as a whole: nothing comes "
+    )
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def elements(forwards: Iterable[Forward]) -> nft.Elements:
         family = forward.target.version
         if forward.protocol == "all":
             found[f"whole{family}"].add(f"{forward.listen} : {forward.target}")
-            if forward.target not in sources:  # it can be only one to the outside: the first
+            if forward.outwards and forward.target not in sources:  # it can be only one to the outside: the first
                 found[f"source{family}"].add(f"{forward.target} : {forward.listen}")
                 sources.add(forward.target)
             continue

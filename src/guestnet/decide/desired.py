@@ -18,7 +18,7 @@ from guestnet.compile import (
     translation,
     unit,
 )
-from guestnet.decide import admit, whereabouts
+from guestnet.decide import admit, whereabouts, whole
 from guestnet.decide.facts import Facts, ForeignNetwork
 from guestnet.decide.state import Bridge, File, Folder, Key, Ndp, Network, Proxy, Setting, State, Table, Thing, Unit
 from guestnet.spec.memory import Memory, to_text
@@ -77,6 +77,7 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str, let_in:
     `hook` is the hook's program text, `let_in` that of what it starts. The listing in `Table` is still source text: the
     host's nft knows its own normal form, so `host.observe` brings both sides into it.
     """
+    world = whole.outwards(world, facts)
     wanted = settings(world, facts, memory)
     given_back = _given_back(wanted, facts, memory)
     before = {key: memory.sysctls.get(key, facts.settings.get(key, "")) for key in wanted}

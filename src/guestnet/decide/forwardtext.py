@@ -14,7 +14,7 @@ class _Kind(NamedTuple):
 
     listen: str  # "" for any address
     source: str  # "" for everybody
-    protocol: str  # all: a whole address
+    protocol: str
     shift: int  # from the host's port to the guest's
     families: tuple[int, ...]
     opens: bool = False  # no forward: the guest's own address is open there
@@ -33,8 +33,11 @@ def forward_lines(elements: Iterable[tuple[str, str]], *, addresses: bool = Fals
     `addresses`: with the guest's, `4023/tcp -> 10.0.0.10:22`, and so a line a family.
     """
     families: dict[tuple[str, str, str, bool, _Ports, str], set[int]] = defaultdict(set)
+    whole: list[tuple[str, str]] = []
     for name, item in elements:
-        if not name.startswith("source"):  # it goes with `whole`
+        if name.startswith(("whole", "source")):
+            whole.append((name, item))
+        else:
             guest = _guest(name, item) if addresses else ""
             families[*_parts(name, item), guest].add(int(name[-1]))
     ports: dict[_Kind, list[_Ports]] = defaultdict(list)
@@ -42,14 +45,30 @@ def forward_lines(elements: Iterable[tuple[str, str]], *, addresses: bool = Fals
         kind = _Kind(listen, source, protocol, its.to - its.first, tuple(sorted(numbers)), opens, guest)
         ports[kind].append(its)
     found = [(first, last, kind) for kind, listed in ports.items() for first, last in _ranges(listed)]
-    return [_line(first, last, kind) for first, last, kind in sorted(found)]
+    return [*_whole(whole, addresses=addresses), *(_line(first, last, kind) for first, last, kind in sorted(found))]
+
+
+def _whole(elements: list[tuple[str, str]], *, addresses: bool) -> list[str]:
+    """Whole addresses: to the guest, and back, where the host has them."""
+    inwards = {item.partition(" : ")[0]: name for name, item in elements if name.startswith("whole")}
+    back = {item.partition(" : ")[2]: name for name, item in elements if name.startswith("source")}
+    guests = {item.partition(" : ")[0]: item.partition(" : ")[2] for name, item in elements if name.startswith("whole")}
+    lines = []
+    for address, name in sorted((inwards | back).items()):
+        guest = f", {guests[address]}" if addresses and address in guests else ""
+        way = (
+            f"{address} -> the whole guest{guest}"
+            if address in inwards
+            else f"what the guest opens goes out as {address}"
+        )
+        both = ", and back" if address in inwards and address in back else ""
+        lines.append(f"{way}{both} ({_FAMILY[int(name[-1])]})")
+    return lines
 
 
 def _parts(name: str, item: str) -> tuple[str, str, str, bool, _Ports]:
     """Listener, source, protocol, whether it only opens the guest's own address, ports."""
     key, _, value = item.partition(" : ")
-    if name.startswith("whole"):
-        return key, "", "all", False, _Ports(0, 0, 0)
     *where, protocol, span = key.split(" . ")
     source = where.pop(0) if "_from" in name else ""
     first, _, last = span.partition("-")
@@ -79,8 +98,6 @@ def _ranges(ports: list[_Ports]) -> list[tuple[int, int]]:
 
 def _line(first: int, last: int, kind: _Kind) -> str:
     numbers = ", ".join(_FAMILY[number] for number in kind.families)
-    if kind.protocol == "all":
-        return f"{kind.listen} -> the whole guest{kind.guest and f', {kind.guest}'}, and back ({numbers})"
     address = f"[{kind.listen}]:" if ":" in kind.listen else f"{kind.listen}:" if kind.listen else ""
     source = f" from {kind.source}" if kind.source else ""
     if kind.opens:

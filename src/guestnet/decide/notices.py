@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address
 
-from guestnet.decide import lan, oldhook, outside, passthrough, served, upstream
+from guestnet.decide import lan, oldhook, outside, passthrough, served, upstream, whole
 from guestnet.decide.conflicts import beside
 from guestnet.decide.facts import Domain, DomainNic, Facts
 from guestnet.decide.whereabouts import by_itself, elsewhere, met
 from guestnet.spec.world import Guest, Nic, World
+from guestnet.words.ports import WHOLE
 
 
 def notices(world: World, facts: Facts) -> tuple[str, ...]:
@@ -196,27 +196,25 @@ def _bridge(world: World, nic: Nic) -> str:
 def _absent(world: World, facts: Facts) -> list[str]:
     """Listen addresses and NICs that the host does not have now; it may get them yet: VRRP, a slow DHCP, PPP."""
     found: dict[tuple[str, str, str], list[str]] = {}
+    notes: list[str] = []
     for guest in world.guests:
         for forward in guest.forwards:
-            if forward.listen is not None and not _has(forward.listen, world, facts):
-                thing = f"NIC {forward.listen}" if isinstance(forward.listen, str) else str(forward.listen)
-                give = "make that NIC" if isinstance(forward.listen, str) else "give the host that address"
-                ports = found.setdefault((guest.name, thing, give), [])
-                ports.append(f"{forward.ports}/{forward.protocol}")
-    return [
+            if forward.listen is None or whole.has(forward.listen, world, facts):
+                continue
+            if forward.protocol == WHOLE:
+                notes.append(
+                    f"the host does not have {forward.listen}, which is to be guest {guest.name}'s as a whole: nothing "
+                    f"comes to {guest.name} by it until the host has it, and what {guest.name} opens to others has the "
+                    "host's own address until an apply after that; give the host that address and apply again, or "
+                    "correct the file"
+                )
+                continue
+            thing = f"NIC {forward.listen}" if isinstance(forward.listen, str) else str(forward.listen)
+            give = "make that NIC" if isinstance(forward.listen, str) else "give the host that address"
+            ports = found.setdefault((guest.name, thing, give), [])
+            ports.append(f"{forward.ports}/{forward.protocol}")
+    return notes + [
         f"the host does not have {thing}, where guest {guest} has forwards ({', '.join(dict.fromkeys(ports))}): "
         f"they work as soon as it has; {give}, or correct the file"
         for (guest, thing, give), ports in found.items()
     ]
-
-
-def _has(listen: IPv4Address | IPv6Address | str, world: World, facts: Facts) -> bool:
-    """Also when apply brings it, or a route delivers it to the host (as clouds do for their load balancers)."""
-    if isinstance(listen, str):
-        return listen in facts.links or any(network.bridge == listen for network in world.networks)
-    sides = [side.host.ip for network in world.networks for side in (network.v4, network.v6) if side]
-    return (
-        listen in sides
-        or any(listen == own.ip for _, own in facts.addresses)
-        or any(route.kind == "local" and listen in route.subnet for route in facts.routes)
-    )

@@ -164,6 +164,7 @@ class Forward:
     source: IPv4Network | IPv6Network | None = None
     opens: bool = False  # its guest's own address is global, in a network that is closed: `to` is open there, too
     loopback: bool = False  # it serves the host's own 127.0.0.1 and ::1 too
+    outwards: bool = True  # of a whole address: what the guest opens to others has it, too
 
 
 @dataclass(frozen=True)
