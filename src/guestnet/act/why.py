@@ -8,6 +8,7 @@ from guestnet.act import hostview
 from guestnet.act.asks import Ask, Question, Wanted, ask_for
 from guestnet.act.ends import Stage
 from guestnet.act.measure import Host, How, Report, stage
+from guestnet.decide import legacy
 from guestnet.decide.case import Case, Why
 from guestnet.decide.hops import Hop, is_translated
 from guestnet.decide.places import Place, find, running_domain
@@ -126,6 +127,7 @@ def _case(host: Host, ends: Stage, ask: Ask, packets: list[list[Step]]) -> Case:
         between=(network, ask.target.network),
         promise=cell.verdict if cell else "",
         reason=cell.reason if cell else "",
+        legacy=legacy.unseen(host.facts, host.world, ask.family),
         names=hostview.names(host),
     )
 

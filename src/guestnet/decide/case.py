@@ -50,6 +50,7 @@ class Case:
     between: Between = (None, None)  # the networks that source and target are in
     promise: str = ""  # the verdict that the file promises, and the reason
     reason: str = ""
+    legacy: str = ""  # what of the old iptables, which no trace shows, may have stopped it
     drift: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)  # of addresses
 

@@ -157,6 +157,14 @@ def _unanswered(case: Case, sent: Sequence[Step], back: Sequence[Sequence[Step]]
         return False, f"the answer was {cause}", todo
     if case.own and whom == case.asked:
         return False, f"it arrived at the host, and nothing answered for {case.asked}", "look at: nft list ruleset"
+    return _passed_on(case, sent, back, whom)
+
+
+def _passed_on(case: Case, sent: Sequence[Step], back: Sequence[Sequence[Step]], whom: str) -> _Said:
+    """To another link, as far as rules show."""
+    if case.legacy and any(map(is_routed, sent)):
+        what = f"no answer came, and no rule that a trace shows stopped it; {case.legacy}"
+        return False, what, "guestnet doctor says what to do about that"
     if case.stopped or not case.neighbour:
         return _absent(case, f"it was passed on, and nobody has {whom} there")
     if back:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from guestnet.compile.admit import LIBVIRT
-from guestnet.decide import admit, notices, oldhook, prefixes, uplink6
+from guestnet.decide import admit, legacy, notices, oldhook, prefixes, uplink6
 from guestnet.decide.describe import describe, step
 from guestnet.decide.facts import Facts, Router6
 from guestnet.decide.plan import Plan
@@ -42,6 +42,7 @@ def checks(plan: Plan, uplink: Uplink6 | None = None) -> tuple[Check, ...]:
         *_old_hooks(plan),
         *_iptables(plan),
         *_way_out(plan),
+        *_legacy(plan),
         *_firewalld(plan),
         *_chains(plan),
         *_bridge_filter(plan),
@@ -141,6 +142,14 @@ def _open(bridge: str, programs: list[str], ufw: str) -> list[str]:
         for match in (f" -p udp -m multiport --dports 53,{dhcp}", " -p tcp --dport 53", *icmp):
             found.append(f"{program} -I INPUT -i {bridge}{match} -j ACCEPT")
     return found
+
+
+def _legacy(plan: Plan) -> Iterator[Check]:
+    for one in plan.facts.others.legacy:
+        seen = legacy.stops(one, plan.world)
+        if seen:
+            verdict: Verdict = "wrong" if legacy.closed(one, plan.world) else "look"
+            yield Check(one.program, seen, verdict, legacy.todo(one, plan.world))
 
 
 def _firewalld(plan: Plan) -> Iterator[Check]:

@@ -190,6 +190,14 @@ class OldHook:
 
 
 @dataclass(frozen=True)
+class Legacy:
+    """The filter table of the old iptables, beside nftables: each packet passes both, and nft shows nothing of it."""
+
+    program: str  # iptables-legacy, ip6tables-legacy
+    rules: tuple[str, ...] = ()  # as its -S prints them; none where the program is missing
+
+
+@dataclass(frozen=True)
 class Others:
     """Who else has rules or hooks here. What was seen of each; empty: it is not here."""
 
@@ -201,6 +209,7 @@ class Others:
     zones: tuple[tuple[str, str], ...] | None = ()  # firewalld's, by NIC; None: it does not say
     policies: tuple[tuple[str, str], ...] = ()  # (iptables, FORWARD) and so on whose policy is DROP
     hooks: tuple[OldHook, ...] = ()
+    legacy: tuple[Legacy, ...] = ()  # where iptables is the one of nftables
     leftovers: tuple[str, ...] = ()  # the commands that remove rules of libvirt-hook-qemu
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
-from guestnet.decide import lan, oldhook, outside, passthrough, served, upstream, whole
+from guestnet.decide import lan, legacy, oldhook, outside, passthrough, served, upstream, whole
 from guestnet.decide.conflicts import beside
 from guestnet.decide.facts import Domain, DomainNic, Facts
 from guestnet.decide.whereabouts import by_itself, elsewhere, met
@@ -28,6 +28,7 @@ def notices(world: World, facts: Facts) -> tuple[str, ...]:
     found += _loopback(world, facts)
     found += oldhook.notes(world, facts)
     found += _firewalld(world, facts)
+    found += legacy.notes(world, facts)
     if not facts.libvirt_rules:
         found.append(
             "libvirt's own firewall rules are gone (flushed?); it puts them back when it starts: restart libvirtd"

@@ -23,6 +23,10 @@ def explain(case: Case) -> Why:
     reply = None if reached or ended else next((steps for steps in back if any(step.ended for step in steps)), None)
     if reply is not None:
         found += [answer(hop) for hop in hops(reply, case.protocol, "")]
+    elif not ended and case.legacy and case.answer["outcome"] == "silence" and found and any(map(is_routed, sent)):
+        # What a chain before it saw is not what left the host.
+        found[-1] = Hop("others'", f"{case.legacy}; no trace shows it")
+        found += _end(case, sent)
     elif not ended:
         found += _end(case, sent)
     decided = ended or next((step for step in reply or () if step.ended), None)

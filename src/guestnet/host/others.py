@@ -13,7 +13,7 @@ from pathlib import Path
 
 from guestnet.decide import hookscript
 from guestnet.decide.desired import HOOKS
-from guestnet.decide.facts import Chain, OldHook, Others
+from guestnet.decide.facts import Chain, Legacy, OldHook, Others
 from guestnet.host.run import ProgramError, run
 from guestnet.words.problems import GuestnetError
 
@@ -42,6 +42,7 @@ def read(chains: tuple[Chain, ...]) -> Others:
             if f"-P {name} DROP" in listed
         ),
         hooks=tuple(_hooks()),
+        legacy=tuple(_legacy()),
         leftovers=tuple(_leftovers(lines)),
     )
 
@@ -51,6 +52,20 @@ def _listing(program: str, table: str) -> list[str]:
         return run(program, "-w", "5", "-t", table, "-S").splitlines()
     except ProgramError:
         return []  # a table that this kernel does not have
+
+
+def _legacy() -> Iterator[Legacy]:
+    """Only where the table is there already: to list it with iptables-legacy makes it (1.8.9)."""
+    for program in _PROGRAMS:
+        tables = Path(f"/proc/self/net/{program.removesuffix('tables')}_tables_names")
+        if not tables.is_file() or "filter" not in tables.read_text().split():
+            continue
+        try:
+            if "nf_tables" not in run(program, "-V"):
+                continue  # it is the old one itself, whose rules are looked at anyway
+            yield Legacy(f"{program}-legacy", tuple(run(f"{program}-legacy", "-w", "5", "-S").splitlines()))
+        except GuestnetError:
+            yield Legacy(f"{program}-legacy")
 
 
 def _first(lines: dict[str, list[str]], *names: str) -> str:
