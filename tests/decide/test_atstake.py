@@ -10,7 +10,7 @@ import pytest
 
 from guestnet.compile import netxml
 from guestnet.decide.atstake import at_stake
-from guestnet.decide.facts import Facts, Uplink
+from guestnet.decide.facts import Facts, Session, Uplink
 from guestnet.decide.plan import Plan
 from guestnet.decide.state import Bridge, Change, Key, Network, Setting, Table
 from guestnet.spec.load import load_spec
@@ -74,7 +74,7 @@ CASES = [
 @pytest.mark.parametrize(("ends", "change", "said"), CASES)
 def test_what_touches_the_session(ends: tuple[str, str], change: Change, said: str) -> None:
     here, there = map(ip_address, ends)
-    facts = replace(FACTS, session=(here, 22), client=there)
+    facts = replace(FACTS, session=Session(there, here, 22))
     found = at_stake(Plan(world(), facts, (change,), (), ()))
     assert len(found) == bool(said), found
     assert said in "".join(found)
@@ -84,10 +84,10 @@ def test_what_touches_the_session(ends: tuple[str, str], change: Change, said: s
 def test_a_subnet_that_would_hold_the_client() -> None:
     """It comes by the default route, so no route of the host tells."""
     wanted = world(FILE.replace("192.168.84.1", "198.51.100.1"))
-    facts = replace(FACTS, session=(ip_address(WAN[0]), 22), client=ip_address(WAN[1]))
+    facts = replace(FACTS, session=Session(ip_address(WAN[1]), ip_address(WAN[0]), 22))
     assert at_stake(Plan(wanted, facts, (TABLE,), (), ())) == (
         "198.51.100.0/24 of network lab holds 198.51.100.7, where the session comes from",
     )
     assert at_stake(Plan(world(), facts, (TABLE,), (), ())) == ()
-    own = replace(FACTS, session=(ip_address(GUEST[0]), 22), client=ip_address(GUEST[1]))
+    own = replace(FACTS, session=Session(ip_address(GUEST[1]), ip_address(GUEST[0]), 22))
     assert at_stake(Plan(world(), own, (), (), ())) == (), "it is there already"

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 
 from guestnet.decide.conflicts import beside, conflicts
-from guestnet.decide.facts import Facts, ForeignNetwork, HostNic, Route
+from guestnet.decide.facts import Facts, ForeignNetwork, HostNic, Route, Session
 from guestnet.decide.state import Key, Network, State
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
@@ -127,7 +127,7 @@ def test_a_table_of_somebody_else() -> None:
     assert conflicts(World((), ()), foreign, NEW, ()) == ()
 
 
-SESSION = (ip_address("203.0.113.2"), 22)
+SESSION = Session(ip_address("198.51.100.7"), ip_address("203.0.113.2"), 22)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,8 @@ SESSION = (ip_address("203.0.113.2"), 22)
         ('"203.0.113.3/all"', False),
         ("{ports: 22, family: ipv6}", False),
         ("{ports: 22, enabled: false}", False),
+        ("{ports: 22, from: 198.51.100.0/24}", True),
+        ("{ports: 22, from: 192.0.2.0/24}", False),
     ],
 )
 def test_the_port_of_the_session_is_not_given_away(forward: str, caught: bool) -> None:

@@ -102,8 +102,8 @@ HOSTS = {
             ),
         ),
     ),
-    "a session": replace(FACTS, session=(ip_address("203.0.113.2"), 22)),
-    "a session on a NIC's port": replace(FACTS, session=(ip_address("203.0.113.2"), 23)),
+    "a session": replace(FACTS, session=Session(ip_address("203.0.113.9"), ip_address("203.0.113.2"), 22)),
+    "a session on a NIC's port": replace(FACTS, session=Session(ip_address("203.0.113.9"), ip_address("203.0.113.2"), 23)),
     "served by the host": replace(
         FACTS,
         listening=(

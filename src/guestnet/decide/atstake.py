@@ -22,7 +22,7 @@ def at_stake(plan: Plan) -> tuple[str, ...]:
     facts = plan.facts
     if facts.session is None:
         return ()
-    address, _ = facts.session
+    address = facts.session.address
     links = tuple(dict.fromkeys(link for link, own in facts.addresses if own.ip == address))
     found = [line for change in plan.changes for line in _change(change, links, facts)]
     return tuple(dict.fromkeys([*found, *_swallowed(plan.world, facts)]))
@@ -52,7 +52,7 @@ def _change(change: Change, links: tuple[str, ...], facts: Facts) -> Iterator[st
 def _setting(name: str, links: tuple[str, ...], facts: Facts) -> Iterator[str]:
     if facts.session is None:
         return
-    v6 = facts.session[0].version == 6  # noqa: PLR2004
+    v6 = facts.session.address.version == 6  # noqa: PLR2004
     of = accept_ra if v6 else proxy_arp
     if any(name == of(link) for link in (*links, *_towards(facts))):
         yield f"sysctl {name} changes, on the NIC that the session comes through"
@@ -65,10 +65,10 @@ def _swallowed(world: World, facts: Facts) -> Iterator[str]:
     for network in world.networks:
         for side in (network.v4, network.v6):
             subnet: Subnet | None = side.host.network if side else None
-            if subnet is None or facts.client is None or facts.client not in subnet:
+            if subnet is None or facts.session is None or facts.session.client not in subnet:
                 continue
             if not any(link == network.bridge and own.network == subnet for link, own in facts.addresses):
-                yield f"{subnet} of network {network.name} holds {facts.client}, where the session comes from"
+                yield f"{subnet} of network {network.name} holds {facts.session.client}, where the session comes from"
 
 
 def _own(facts: Facts) -> set[str]:
@@ -78,10 +78,10 @@ def _own(facts: Facts) -> set[str]:
 
 def _towards(facts: Facts) -> set[str]:
     """The links whose subnet the client is in; without one, those of the default routes of its family."""
-    if facts.client is None:
+    if facts.session is None:
         return set()
-    near = {link for link, own in facts.addresses if facts.client in own.network}
-    return near or {uplink.nic for uplink in facts.uplinks if facts.client.version in uplink.families}
+    near = {link for link, own in facts.addresses if facts.session.client in own.network}
+    return near or {uplink.nic for uplink in facts.uplinks if facts.session.client.version in uplink.families}
 
 
 def _bridge(network: Network) -> str:

@@ -223,6 +223,15 @@ class Answered:
 
 
 @dataclass(frozen=True)
+class Session:
+    """An SSH session: who came, and to which address and port of the host."""
+
+    client: IPv4Address | IPv6Address
+    address: IPv4Address | IPv6Address
+    port: int
+
+
+@dataclass(frozen=True)
 class Facts:
     hostname: str
     libvirt: str  # version, such as 9.0.0
@@ -258,8 +267,7 @@ class Facts:
     programs: dict[int, str] = field(default_factory=dict)  # inode of a listener -> `sshd (pid 812)`, where it matters
     systemd: bool = False  # it booted the host and runs
     bridge_filter: tuple[str, ...] = ()  # of iptables and ip6tables: those that see bridged traffic, and drop it
-    session: tuple[IPv4Address | IPv6Address, int] | None = None  # the host's end of the SSH session we are run from
-    client: IPv4Address | IPv6Address | None = None  # the other end
+    session: Session | None = None  # the SSH session we are run from
     installed: bool = False  # hooks or unit of ours are there
     hooks_loaded: bool = False  # libvirt saw a hook of both kinds when it started, so it will call ours
 

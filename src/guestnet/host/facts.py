@@ -68,7 +68,6 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         listening=listeners.listening(),
         systemd=systemd.booted(),
         session=session.session(),
-        client=session.client(),
         installed=systemd.installed() or any(Path(path).exists() for path in HOOKS),
         hooks_loaded=hooks_loaded(),
     )

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from pathlib import Path
+
+from guestnet.decide.facts import Session
 
 _MOST = 64  # processes from us up to the first
 
 
-def session() -> tuple[IPv4Address | IPv6Address, int] | None:
-    """The host's own address and port of the session; None when we are not run from one."""
-    found = _ends()
-    return found and found[1:]
+def session() -> Session | None:
+    """The session; None when we are not run from one.
 
-
-def client() -> IPv4Address | IPv6Address | None:
-    """Where the session comes from."""
-    found = _ends()
-    return found and found[0]
-
-
-_Ends = tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address, int]
-
-
-def _ends() -> _Ends | None:
-    """sudo and su take SSH_CONNECTION (sshd(8)) out of the environment, so the processes above us are asked too."""
+    sudo and su take SSH_CONNECTION (sshd(8)) out of the environment, so the processes above us are asked too.
+    """
     pid = os.getpid()
     for _ in range(_MOST):
-        found = _parsed(_connection(pid))
+        found = _end(_connection(pid))
         if found is not None or pid <= 1:
             return found
         pid = _parent(pid)
@@ -47,11 +37,11 @@ def _named(word: bytes) -> bool:
     return word.startswith(b"SSH_CONNECTION=")
 
 
-def _parsed(connection: str) -> _Ends | None:
-    """Of `198.51.100.7 51234 203.0.113.2 22`: all but the client's port."""
+def _end(connection: str) -> Session | None:
+    """Of `198.51.100.7 51234 203.0.113.2 22`."""
     try:
         client, _, address, port = connection.split()
-        return ip_address(client.partition("%")[0]), ip_address(address.partition("%")[0]), int(port)
+        return Session(ip_address(client.partition("%")[0]), ip_address(address.partition("%")[0]), int(port))
     except ValueError:
         return None
 
