@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_network
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guestnet.spec import choose
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
 from guestnet.spec.models import Spec
@@ -186,6 +187,19 @@ def test_default_range(resolved: Resolve, host: str, first: str, last: str) -> N
     side = world.networks[0].v4 or world.networks[0].v6
     assert side is not None
     assert side.pool == (ip_address(first), ip_address(last))
+
+
+def test_as_many_guests_as_a_wide_subnet_promises(resolved: Resolve) -> None:
+    guests = "\n".join(f"  g{number}: {{network: lab}}" for number in range(500))
+    world, _ = resolved(f"networks: {{lab: {{mode: nat, ipv4: 10.84.0.1/16}}}}\nguests:\n{guests}\n")
+    side = world.networks[0].v6
+    assert side is not None
+    assert side.pool is not None
+    assert int(side.pool[1]) & 0xFFFF == 0xFFFF
+    assert len({guest.nics[0].ipv6 for guest in world.guests}) == 500
+    # A part of a prefix has no more than it has.
+    part = choose.pool6(IPv6Interface("fd00::f:1/120"), IPv4Interface("10.84.0.1/16"))
+    assert part == (ip_address("fd00::f:10"), ip_address("fd00::f:ff"))
 
 
 def test_single_family_and_dhcp_off(resolved: Resolve) -> None:

@@ -25,7 +25,10 @@ A = TypeVar("A", IPv4Address, IPv6Address)
 N = TypeVar("N", IPv4Network, IPv6Network)
 Subnet = IPv4Network | IPv6Network
 
-POOL6 = (0x10, 0xFF)  # host parts of the default DHCPv6 range
+_POOL6 = (0x10, 0xFF)  # host parts of the default DHCPv6 range
+_POOL6_LARGE = (0x10, 0xFFFF)
+_LARGEST_POOL6 = 112  # libvirt takes a range only inside one of these (virSocketAddrGetRange)
+_USUAL4 = 24  # prefix
 _LARGEST_POOL4 = 16  # libvirt takes a range only inside one /16 (virSocketAddrGetRange)
 # So wide a route says nothing about who uses the addresses in it: the default, which VPNs write as two /1 (or four /2,
 # and so on), and all of fc00::/7 or fd00::/8, which hosts have as unreachable. 10.0.0.0/8 does say something.
@@ -153,9 +156,13 @@ def pool4(host: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:
     return _beside(first, last, host.ip)
 
 
-def pool6(host: IPv6Interface) -> tuple[IPv6Address, IPv6Address]:
-    """The default DHCPv6 range: ::10 to ::ff, or its larger part beside the host."""
-    first, last = (host.network.network_address + part for part in POOL6)
+def pool6(host: IPv6Interface, host4: IPv4Interface | None) -> tuple[IPv6Address, IPv6Address]:
+    """The default DHCPv6 range: ::10 to ::ff, or its larger part beside the host. Where the network's IPv4 is wider
+    than a /24, to ::ffff: so many guests are expected. That is not their number, which would change a network that
+    runs."""
+    large = host4 is not None and host4.network.prefixlen < _USUAL4
+    large = large and host.network.prefixlen <= _LARGEST_POOL6
+    first, last = (host.network.network_address + part for part in (_POOL6_LARGE if large else _POOL6))
     return _beside(first, last, host.ip)
 
 

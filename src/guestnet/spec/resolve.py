@@ -155,7 +155,7 @@ def _network(
         pool4 = network.ipv4.ranges[0] if network.ipv4.ranges else choose.pool4(host4)
         v4 = world.Side4(host4, pool4 if network.ipv4.dhcp else None, network.ipv4.lease)
     if host6 is not None:
-        first, last = network.ipv6.ranges[0] if network.ipv6.ranges else choose.pool6(host6)
+        first, last = network.ipv6.ranges[0] if network.ipv6.ranges else choose.pool6(host6, host4)
         pool6 = (in_prefix(first, host6), in_prefix(last, host6))
         v6 = world.Side6(host6, pool6 if network.ipv6.dhcp else None, network.ipv6.lease, outside)
     nat = network.nat or models.Nat()
