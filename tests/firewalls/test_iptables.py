@@ -163,11 +163,22 @@ def test_never_both_hooks_at_once(beside: World) -> None:
     host = beside.host
     host.write(QEMU, OLD_HOOK.replace("4080", "4999"), mode=0o755)
     host.write("/etc/libvirt/hooks/hooks.json", CONFIG.replace("web1", "else").replace("4080", "4999"))
-    assert f"{QEMU} forwards ports too, for no guest of this file" in beside.notes()
+    assert f"{QEMU} forwards ports too; as far as can be told from the text of it and " in beside.notes()
     host.write("/etc/libvirt/hooks/hooks.json", CONFIG.replace("web1", "else"))
     said = beside.notes()
     assert f"problem: {QEMU} forwards ports for others that are this file's: 4080/tcp is web1's here" in said
     assert f"retire it: {QEMU} else stopped end -; mv " in said
+    # A wrapper of one line, its hook somewhere else; and in qemu.d, with its hooks.json in libvirt's folder.
+    host.write("/root/hooks", OLD_HOOK, mode=0o755)
+    host.write("/root/hooks.json", CONFIG)
+    host.run(["rm", QEMU, "/etc/libvirt/hooks/hooks.json"])
+    for line in ('exec /root/hooks "$@"', 'exec "$(dirname "$0")/../../../../root/hooks" "$@"'):
+        host.write("/etc/libvirt/hooks/qemu.d/10-old", f"#!/bin/sh\n{line}\n", mode=0o755)
+        assert "10-old forwards ports for guest web1 too, beside this file" in beside.notes()
+    host.run(["cp", "/root/hooks", "/etc/libvirt/hooks/qemu.d/10-old"])
+    host.run(["mv", "/root/hooks.json", "/etc/libvirt/hooks/hooks.json"])
+    assert "10-old forwards ports for guest web1 too, beside this file" in beside.notes()
+    host.run(["rm", "/etc/libvirt/hooks/qemu.d/10-old"])
     host.write(QEMU, OLD_HOOK, mode=0o755)
     host.write("/etc/libvirt/hooks/hooks.json", CONFIG)
     host.run([QEMU, "web1", "start", "begin", "-"])

@@ -87,8 +87,7 @@ def _old_hooks(plan: Plan) -> Iterator[Check]:
         if both:
             yield Check("another hook", both.what, "wrong", both.todo)
         else:
-            seen = f"{hook.path} forwards ports too, for none of these guests"
-            yield Check("another hook", seen, "look", oldhook.todo(hook, ()))
+            yield Check("another hook", oldhook.unknown(hook), "look", oldhook.todo(hook, ()))
     left = plan.facts.others.leftovers
     if left:
         todo = "\n".join(["remove them when that hook is retired:", *left])

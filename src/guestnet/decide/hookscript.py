@@ -28,6 +28,7 @@ _JUMP = re.compile(r"\bDNAT\b")
 _PORTS = re.compile(r"\bdports?[\s\"',={]+([0-9][0-9:,\s-]*)")
 _PROTOCOL = re.compile(r"\b(tcp|udp)\b")
 _LISTEN = re.compile(r"(?:[\s\"']-d|--destination|--dst|\bdaddr)[\s\"',=]+(\$?[\w.:{}]+)")
+_PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)+")
 _TO6 = re.compile(r"ip6|\[[0-9a-f]*:", re.IGNORECASE)
 
 
@@ -37,6 +38,16 @@ def translates(text: str) -> bool:
         return True
     code = _code(text)
     return bool(_NFT.search(code) or (_JUMP.search(code) and _IPTABLES.search(code)))
+
+
+def paths(text: str) -> list[str]:
+    """What may be files that it names: whole paths, and the ends of those that begin with a variable."""
+    return list(dict.fromkeys(_PATH.findall(_REMARK.sub("", text))))
+
+
+def configs(text: str) -> list[str]:
+    """Whole paths of configurations that it names."""
+    return [path for path in paths(text) if path.startswith("/") and path.endswith(".json")]
 
 
 def forwards(script: str, config: str) -> tuple[OldForward, ...]:

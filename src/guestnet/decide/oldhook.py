@@ -39,12 +39,21 @@ def problems(world: World, facts: Facts) -> Iterator[Problem]:
 def notes(world: World, facts: Facts) -> Iterator[str]:
     for hook in facts.others.hooks:
         if not _both(hook, world) and not _fights(hook, world, facts):
-            yield f"{hook.path} forwards ports too, for no guest of this file; so does guestnet: {todo(hook, ())}"
+            yield f"{unknown(hook)}; if it has nothing to do with them, leave it; else {todo(hook, ())}"
     left = facts.others.leftovers
     if left and not facts.others.hooks:
         yield "\n".join(
             ["iptables still has rules of libvirt-hook-qemu, which nobody keeps in step; remove them:", *left]
         )
+
+
+def unknown(hook: OldHook) -> str:
+    """What is known of a hook that is in nobody's way, as far as can be told: a text computes more than it says."""
+    where = f"it and {hook.config}" if hook.config else "it"
+    return (
+        f"{hook.path} forwards ports too; as far as can be told from the text of {where}, none of this file's guests "
+        "and ports"
+    )
 
 
 def todo(hook: OldHook, running: tuple[str, ...]) -> str:

@@ -22,6 +22,7 @@ _FOLDER = Path("/etc/libvirt/hooks")
 # saschpe's, and GJCav's: DNAT-web1, SNAT-web1 in nat, FWD-web1 in filter.
 _LEFT = re.compile(r"(?:-N|-j) ((?:DNAT|SNAT|FWD)-\S+)")
 _MOST = 1 << 20  # bytes of a hook or its configuration
+_SCRIPTS = 8  # that one hook runs
 _SECONDS = 10  # firewall-cmd asks over D-Bus
 
 
@@ -108,13 +109,39 @@ def _hooks() -> Iterator[OldHook]:
     for path in (_FOLDER / "qemu", *sorted((_FOLDER / "qemu.d").glob("*"))):
         if str(path) in HOOKS or not path.is_file() or not os.access(path, os.X_OK):
             continue
-        text = _text(path)
+        scripts = _scripts(path)
+        text = "\n".join(scripts.values())
         if hookscript.translates(text):
-            config = path.resolve().parent / "hooks.json"  # both look there
-            there = config.is_file()
-            listed = _text(config) if there else ""
-            found = hookscript.forwards(text, listed)
-            yield OldHook(str(path), str(config) if there else "", text + listed, found)
+            # Beside the script, as both do; or in libvirt's folder, or where it says.
+            configs = dict.fromkeys(
+                (
+                    *(script.parent / "hooks.json" for script in scripts),
+                    *([_FOLDER / "hooks.json"] if "hooks.json" in text else []),
+                    *map(Path, hookscript.configs(text)),
+                )
+            )
+            listed = {config: _text(config) for config in configs if config.is_file()}
+            found = [one for config in listed.values() or ("",) for one in hookscript.forwards(text, config)]
+            first = str(next(iter(listed), ""))
+            yield OldHook(str(path), first, "\n".join([text, *listed.values()]), tuple(dict.fromkeys(found)))
+
+
+def _scripts(path: Path) -> dict[Path, str]:
+    """A hook's text, and of the scripts that it names and so may run, by their real paths."""
+    found: dict[Path, str] = {}
+    wanted = [path]
+    while wanted and len(found) < _SCRIPTS:
+        script = wanted.pop(0).resolve()
+        # What /proc has may wait for ever.
+        new = script not in found and script.is_file() and not script.is_relative_to("/proc")
+        text = _text(script) if new else ""
+        if not text or (found and not text.startswith("#!")):
+            continue
+        found[script] = text
+        for name in hookscript.paths(text):
+            wanted += [Path(name)] if name.startswith("/") else []
+            wanted.append(script.parent / name.partition("/")[2])
+    return found
 
 
 def _text(path: Path) -> str:
