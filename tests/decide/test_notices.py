@@ -211,6 +211,13 @@ def test_a_port_that_the_host_serves(forward: str, where: str, taken: bool) -> N
     assert served.sockets(world(forward), facts) == ({80} if taken else set())
 
 
+def test_a_service_for_ipv6_alone_serves_no_ipv4() -> None:
+    """As dnsmasq's DHCPv6."""
+    facts = replace(FACTS, listening=(replace(listener(ANY6), only6=True),))
+    assert served.sockets(world("'203.0.113.2:80', {ports: 80, family: ipv4}, 203.0.113.2/all"), facts) == set()
+    assert served.sockets(world("80"), facts) == {80}
+
+
 def test_dns_and_dhcp_on_our_bridges_stay_with_the_guests() -> None:
     own = (*FACTS.addresses, ("virbr84", ip_interface("192.168.84.1/24")))
     dnsmasq = replace(FACTS, addresses=own, listening=(listener("192.168.84.1", 53), listener("192.168.84.1", 80)))

@@ -26,6 +26,18 @@ def test_the_kernels_spelling(text: str, address: str) -> None:
     assert listeners._address(text) == ip_address(address)
 
 
+@pytest.mark.parametrize("only", [0, 1])
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_whether_it_serves_ipv4_too(only: int, kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET6, kind) as one:
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        one.bind(("::", 0))
+        if kind == socket.SOCK_STREAM:
+            one.listen()
+        (found,) = (listener for listener in listeners.listening() if listener.inode == os.fstat(one.fileno()).st_ino)
+        assert found.only6 == bool(only)
+
+
 def test_whose_a_socket_is() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:

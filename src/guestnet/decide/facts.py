@@ -116,6 +116,7 @@ class Listener:
     address: IPv4Address | IPv6Address
     port: int
     inode: int  # names the socket
+    only6: bool = False  # on ::, and for IPv6 alone (IPV6_V6ONLY)
 
 
 @dataclass(frozen=True)

@@ -119,8 +119,8 @@ def _takes(forward: Forward, listener: Listener, world: World, facts: Facts) -> 
     if address.is_loopback:  # of ::1 nothing is taken
         return forward.loopback and address.version == forward.target.version == 4  # noqa: PLR2004  a family of IP
     if address.is_unspecified:
-        # Whether a socket on :: takes IPv4 too does not show in /proc; most do.
-        return address.version in (6, forward.target.version)
+        # On :: most take IPv4 too.
+        return address.version == forward.target.version or (address.version == 6 and not listener.only6)  # noqa: PLR2004  a family of IP
     if forward.listen == address:
         return True
     if address.version != forward.target.version:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from guestnet.decide.facts import Listener
+from guestnet.host.run import run
 from guestnet.words.ports import Protocol
+from guestnet.words.problems import GuestnetError
 
 _LISTEN, _UNCONNECTED = "0A", "07"  # states in the kernel's tables: net/tcp_states.h
 _TABLES: tuple[tuple[Protocol, str, str], ...] = (
@@ -19,13 +23,26 @@ _TABLES: tuple[tuple[Protocol, str, str], ...] = (
     ("udp", "udp", _UNCONNECTED),
     ("udp", "udp6", _UNCONNECTED),
 )
+_INO = re.compile(r"\bino:(\d+)")
 _WORD = 8  # hex digits of 32 bits
 _INODE = 9  # its column
 
 
 def listening() -> tuple[Listener, ...]:
     """The sockets that wait for clients, but those on link-local addresses."""
-    return tuple(found for protocol, table, state in _TABLES for found in _read(protocol, table, state))
+    alone = _only6()
+    found = [one for protocol, table, state in _TABLES for one in _read(protocol, table, state)]
+    return tuple(replace(one, only6=True) if one.inode in alone else one for one in found)
+
+
+def _only6() -> frozenset[int]:
+    """Inodes of sockets with IPV6_V6ONLY, which /proc does not show and ss does (iproute2 4.17; kernel 4.6). None where
+    it cannot tell."""
+    try:
+        lines = run("ss", "-6Hlntue").splitlines()
+    except GuestnetError:
+        return frozenset()
+    return frozenset(int(found[1]) for line in lines if "v6only:1" in line and (found := _INO.search(line)))
 
 
 def programs(inodes: Collection[int]) -> dict[int, str]:
