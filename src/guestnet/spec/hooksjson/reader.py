@@ -19,7 +19,12 @@ from guestnet.words.problems import Place, Problem, ProblemsError
 NOTHING = "nothing was written"
 
 _SPACE = re.compile(r"[ \t\r\n]+|(?://|\#)[^\r\n]*|/\*.*?\*/", re.DOTALL)
-_TOKEN = re.compile(r'"(?:[^"\\\r\n]|\\[^\r\n])*"|[{}\[\],:]|[^\s"{}\[\],:/#]+')
+_TOKEN = re.compile(
+    r"""
+    "(?:[^"\\\r\n]|\\[^\r\n])*" | '(?:[^'\\\r\n]|\\[^\r\n])*' | [{}\[\],:] | [^\s"{}\[\],:/\#]+
+    """,
+    re.VERBOSE,
+)
 _INT = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?", re.ASCII)
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
@@ -187,12 +192,16 @@ class _Reader:
             raise refusal(place, f"{word} stands where a name belongs", 'write "NAME": VALUE')
         if word[0] == '"':
             return self.quoted(word, place)
+        if _single(word):
+            return self.single(word, place)
         self.problems.append(Problem(f"{shown(word)} is a name without quotes", 'write it as "NAME"', place))
         return word
 
     def scalar(self, word: str, place: Place) -> Scalar:
         if word[0] == '"':
             return self.quoted(word, place)
+        if _single(word):
+            return self.single(word, place)
         if word in _WORDS:
             return _WORDS[word]
         if _INT.fullmatch(word):
@@ -201,6 +210,11 @@ class _Reader:
             return float(word)
         self.problems.append(Problem(f"{shown(word)} is text without quotes", 'write it as "TEXT"', place))
         return word
+
+    def single(self, word: str, place: Place) -> str:
+        """Text in single quotes, which Python writes and JSON does not know."""
+        self.problems.append(Problem(f"{shown(word)} is in single quotes", 'JSON wants double ones: write "', place))
+        return word[1:-1]
 
     def quoted(self, word: str, place: Place) -> str:
         """What text in quotes stands for."""
@@ -215,6 +229,10 @@ class _Reader:
         else:
             return text
         return word[1:-1]
+
+
+def _single(word: str) -> bool:
+    return len(word) > 1 and word[0] == word[-1] == "'"
 
 
 def _unreadable(start: str) -> tuple[str, str]:
