@@ -29,6 +29,7 @@ from guestnet.decide.facts import (
     OldHook,
     Others,
     Route,
+    Session,
     Uplink,
 )
 from guestnet.decide.forwardtext import forward_lines
@@ -47,6 +48,7 @@ from tests.decide.test_explain import SILENCE, answer, asked_by_forward, case
 
 MAC = "52:54:00:12:34:56"
 OTHER = "52:54:00:00:00:09"
+CLIENT = ip_address("203.0.113.9")
 OLD = OldForward(4, "tcp", None, PortRange(8080, 8080))
 FILE = f"""
 networks:
@@ -102,8 +104,8 @@ HOSTS = {
             ),
         ),
     ),
-    "a session": replace(FACTS, session=Session(ip_address("203.0.113.9"), ip_address("203.0.113.2"), 22)),
-    "a session on a NIC's port": replace(FACTS, session=Session(ip_address("203.0.113.9"), ip_address("203.0.113.2"), 23)),
+    "a session": replace(FACTS, session=Session(CLIENT, ip_address("203.0.113.2"), 22)),
+    "a session on a NIC's port": replace(FACTS, session=Session(CLIENT, ip_address("203.0.113.2"), 23)),
     "served by the host": replace(
         FACTS,
         listening=(

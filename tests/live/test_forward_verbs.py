@@ -112,10 +112,12 @@ def test_added_and_removed_at_once(lab: Lab) -> None:
 
 
 def test_from_and_a_guest_that_is_off(lab: Lab) -> None:
-    assert "in force when db runs" in forward(lab, "add", "db", "6000", "--from", "203.0.113.9")
+    said = forward(lab, "add", "db", "6000", "--from", "203.0.113.9")
+    assert "added to db: 6000 from 203.0.113.9, in force when db runs" in said
     assert "ipv4: 192.168.84.11, forwards: [{ports: 6000, from: [203.0.113.9]}]} " in lab.host.read(FILE)
     assert "6000" not in elements(lab.host)
-    forward(lab, "remove", "db", "6000")
+    printed = forward(lab, "list", "db").splitlines()[1].split("  ")[0]
+    assert "removed from db: 6000 from 203.0.113.9" in forward(lab, "remove", "db", printed)
     assert "ipv4: 192.168.84.11, forwards: []} " in lab.host.read(FILE)
 
 
@@ -280,6 +282,7 @@ def test_through_a_link(lab: Lab) -> None:
         (("add", "web1", "4023:80"), ":13:9: host port 4023/tcp is already forwarded to web1 at line 12"),
         (("add", "web2", "1"), "guest web2 is not in /etc/guestnet/guestnet.yaml (did you mean"),
         (("remove", "web1", "4024"), "guest web1 has no forward 4024 (it has 4023:22)"),
+        (("list", "web2"), "guest web2 is not in the file as it was applied last (did you mean"),
         (("add", "web1", "2:3/sctp"), '"sctp" is not a protocol'),
         (("add", "web1", "1", "-f", "/none"), "there is no file /none"),
     ],

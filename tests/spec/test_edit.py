@@ -257,6 +257,33 @@ def test_an_item_that_others_share_is_not_taken_out() -> None:
         removed(off, "1", "db")
 
 
+@pytest.mark.parametrize(
+    ("which", "number"),
+    [
+        ("up0:40000-40300/tcp+udp", 0),
+        ("4080/tcp from 198.51.100.0/24, 2001:db8::/32", 1),
+        ("4080/tcp", 1),
+        ("203.0.113.2:4080/tcp", 2),
+        ("203.0.113.2, up1: 4081/udp", 3),
+        ("[2001:db8::5]:4082/tcp from 2001:db8::9", 4),
+        ("203.0.113.5, 2001:db8::6/all", 5),
+        ("2001:db8::7/all", 6),
+    ],
+)
+def test_as_the_list_prints_it(which: str, number: int) -> None:
+    items = [
+        "up0:40000-40300:40000-40300/tcp+udp",
+        "{ports: 4080, to: 80, from: [198.51.100.0/24, '2001:db8::/32']}",
+        "203.0.113.2:4080:80",
+        "{ports: 4081, to: 80, protocol: udp, listen: [203.0.113.2, up1]}",
+        "{ports: 4082, to: 80, listen: '2001:db8::5', from: '2001:db8::9'}",
+        "{protocol: all, listen: [203.0.113.5, '2001:db8::6']}",
+        "'[2001:db8::7]/all'",
+    ]
+    text = file("web1:\n  network: lab\n  forwards:\n" + "".join(f"    - {item}\n" for item in items))
+    assert removed(text, which) == text.replace(f"      - {items[number]}\n", "")
+
+
 WEB = file(
     "web1:\n  network: lab\n  forwards: [4023:22, '4023:22/udp', {ports: 9, enabled: false}]\ndb: {network: lab}\n"
 )

@@ -13,6 +13,7 @@ from guestnet.decide.forwardrows import Row, rows
 from guestnet.decide.state import APPLIED
 from guestnet.host import elements
 from guestnet.host.files import read
+from guestnet.words.listens import listens as where
 from guestnet.words.problems import GuestnetError
 
 _RUNNING = Path("/run/libvirt/qemu")  # NAME.xml is there while a guest runs; asking libvirt takes longer than all else
@@ -20,13 +21,22 @@ _STEP = 1000
 NAMES = tuple(name for name in ruleset.MAPS if not name.startswith(("open", "source")))
 
 
-def from_host() -> list[Listed]:
-    """As applied last: neither the file nor libvirt is asked. Raises GuestnetError."""
+def from_host(guest: str = "") -> list[Listed]:
+    """As applied last: neither the file nor libvirt is asked. `guest`: only this one's. Raises GuestnetError."""
     file = read(APPLIED)
     try:
-        return of(json.loads(file.text)) if file else []
+        document = json.loads(file.text) if file else {}
+        if guest and guest not in document.get("guests", {}):
+            raise _unknown(guest, sorted(document.get("guests", {})))
+        return [one for one in of(document) if guest in ("", one.row.guest)]
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise GuestnetError("what was applied last can't be read", "run guestnet apply") from error
+
+
+def _unknown(guest: str, known: Sequence[str]) -> GuestnetError:
+    from guestnet.spec.near import did_you_mean  # noqa: PLC0415  the list does without, mostly
+
+    return GuestnetError(f"guest {guest} is not in the file as it was applied last", did_you_mean(guest, known))
 
 
 def of(document: Mapping[str, Any], running: Iterable[str] | None = None) -> list[Listed]:
@@ -57,12 +67,7 @@ def line(one: Listed) -> tuple[str, ...]:
 
 def listens(row: Row) -> str:
     source = f" from {', '.join(row.sources)}" if row.sources else ""
-    if row.protocol == "all":
-        return f"{', '.join(row.listen)}/all"
-    ports = f"{_span(row.first, row.last)}/{row.protocol}{source}"
-    if len(row.listen) > 1:
-        return f"{', '.join(row.listen)}: {ports}"
-    return "".join(f"[{one}]:" if ":" in one else f"{one}:" for one in row.listen) + ports
+    return where(row.listen, _span(row.first, row.last), row.protocol) + source
 
 
 def leads(row: Row) -> str:

@@ -22,6 +22,7 @@ from guestnet.spec.near import did_you_mean
 from guestnet.spec.show import scalar
 from guestnet.spec.values import REFUSED
 from guestnet.words.addresses import network_text
+from guestnet.words.listens import listens
 from guestnet.words.ports import WHOLE
 from guestnet.words.problems import GuestnetError, WrongError
 
@@ -147,6 +148,12 @@ def shown(forward: Forward) -> str:
     return _short(forward)
 
 
+def told(forward: Forward) -> str:
+    """As `shown`, and who may connect: `7011:80 from 198.51.100.0/24`."""
+    sources = ", ".join(map(network_text, forward.sources))
+    return f"{_short(forward)} from {sources}" if sources else _short(forward)
+
+
 def _short(forward: Forward) -> str:
     return str(Short(forward.listeners[0], forward.ports, forward.target, forward.protocol))
 
@@ -184,8 +191,19 @@ def _spelled(forward: Forward) -> Forward:
     return forward.model_copy(update={"to": forward.target})
 
 
+def _listed(forward: Forward) -> tuple[str, ...]:
+    """As `forward list` prints where it listens, with who may connect and without."""
+    where = listens([str(one) for one in forward.listen], str(forward.ports), forward.protocol)
+    sources = ", ".join(map(network_text, forward.sources))
+    return (where, f"{where} from {sources}") if sources else (where,)
+
+
 def _chosen(its: tuple[Forward, ...], which: str, guest: str) -> int:
-    """The number of the forward that `which` names: exactly, else the only one that has what it says."""
+    """The number of the forward that `which` names: as `forward list` prints it, exactly, else the only one that has
+    what it says."""
+    listed = [i for i, one in enumerate(its) if which in _listed(one)]
+    if len(listed) == 1:
+        return listed[0]
     try:
         wanted = parse(which)
     except WrongError as error:

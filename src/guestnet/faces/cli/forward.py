@@ -33,10 +33,11 @@ def add(  # noqa: PLR0913, PLR0917  typer's way: an argument each
 
     options: Options = context.obj
     made = files.made(forward, tuple(source or ()), description)
-    _, plan = edit(options, lambda text: files.add(text, options.file, guest, made), yes, verb="forward add")
+    done, plan = edit(options, lambda text: files.add(text, options.file, guest, made), yes, verb="forward add")
     running = any(domain.name == guest and domain.running for domain in plan.facts.domains)
     state = "in force" if running else f"in force when {guest} runs"
-    typer.echo(f"added to {guest}: {files.shown(made)}, {state}", err=True)
+    if done.forward:
+        typer.echo(f"added to {guest}: {files.told(done.forward)}, {state}", err=True)
     return 0
 
 
@@ -56,7 +57,7 @@ def remove(
     options: Options = context.obj
     done, _ = edit(options, lambda text: files.remove(text, options.file, guest, forward), yes, verb="forward remove")
     if done.forward:
-        typer.echo(f"removed from {guest}: {files.shown(done.forward)}", err=True)
+        typer.echo(f"removed from {guest}: {files.told(done.forward)}", err=True)
     return 0
 
 
@@ -74,9 +75,7 @@ def list_(
     options: Options = context.obj
     need_root("forward list")
     need_trusted(options.file)
-    found = forwards.from_host()
-    if guest:
-        found = [one for one in found if one.row.guest == guest]
+    found = forwards.from_host(guest)
     if options.format is Format.json:
         lines = ",\n  ".join(json.dumps(forwards.data(one)) for one in found)  # indented whole they would be 72 MiB
         typer.echo(f'{{"forwards": [\n  {lines}\n]}}')
