@@ -10,7 +10,7 @@ import pytest
 from guestnet.decide import hookscript
 from guestnet.decide.desired import desired_state
 from guestnet.decide.doctor import Check, checks
-from guestnet.decide.facts import Chain, Facts, OldHook, Others, Own6, Router6, Uplink
+from guestnet.decide.facts import Chain, Facts, Legacy, OldHook, Others, Own6, Router6, Uplink
 from guestnet.decide.oldhook import notes, problems
 from guestnet.decide.plan import make_plan
 from guestnet.decide.state import Admit, Key, Setting
@@ -41,6 +41,25 @@ def found(facts: Facts, without: tuple[str, ...] = ()) -> dict[str, Check]:
 
 def others(**seen: object) -> Facts:
     return replace(FACTS, others=Others(**seen))  # type: ignore[arg-type]
+
+
+def test_the_old_iptables_beside_nftables() -> None:
+    def check(*rules: str) -> Check | None:
+        return found(others(legacy=(Legacy("ip6tables-legacy", rules),))).get("ip6tables-legacy")
+
+    accepts = ("-P INPUT ACCEPT", "-P FORWARD ACCEPT", "-P OUTPUT ACCEPT")
+    assert check(*accepts) is None
+    closed = check("-P FORWARD DROP")
+    assert closed is not None
+    assert closed.verdict == "wrong"
+    ways = [line.split(" ", 4)[4] for line in closed.todo.splitlines()[1:]]
+    assert check("-P FORWARD DROP", *(f"-A FORWARD {way}" for way in ways)) is None, "its own commands mend it"
+    some = check(*accepts, "-A INPUT -j DROP")
+    assert some is not None
+    assert some.verdict == "look"
+    missing = check()
+    assert missing is not None
+    assert "what it drops is not known" in missing.evidence
 
 
 def test_nothing_is_wrong() -> None:

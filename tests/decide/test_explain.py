@@ -350,6 +350,18 @@ def test_the_guests_own_firewall() -> None:
     assert found.cause == "it arrived at 10.66.1.10 (web1), and nothing listens on tcp 4023 there"
 
 
+def test_the_old_iptables_may_have_stopped_it() -> None:
+    """No trace shows it, so nothing is said to have left the host."""
+    seen = "FORWARD of iptables-legacy drops by its policy: forwards and what guests send end there"
+    packets = recorded("forward")[:1]
+    found = explain(replace(asked_by_forward("forward"), packets=packets, legacy=seen))
+    assert found.cause == f"no answer came, and no rule that a trace shows stopped it; {seen}"
+    assert not any(hop.what.startswith("out:") for hop in found.hops)
+    assert Hop("others'", f"{seen}; no trace shows it") in found.hops
+    said = answer("answered", "203.0.113.2")
+    assert explain(replace(asked_by_forward("forward", answer=said), legacy=seen)).reached, "it did not"
+
+
 UNSEEN = [
     ({"isolated": True, "promise": "no", "reason": "guest_isolation"}, SILENCE, "guest_isolation: the bridge passes"),
     ({"neighbour": False}, SILENCE, "nobody in the network has 203.0.113.1"),

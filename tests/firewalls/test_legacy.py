@@ -35,6 +35,9 @@ def test_a_policy_that_drops() -> None:
             assert "it was passed on" not in words
             assert "it left the host" not in words
             assert "out:" not in words
+        assert "legacy" not in host.guestnet("why", "host", "web1", "81", check=False).stdout, (
+            "it does not pass FORWARD"
+        )
         host.shell("\n".join(commands))
         assert beside.seen() == ALL
         assert "legacy" not in beside.notes()

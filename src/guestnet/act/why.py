@@ -127,7 +127,10 @@ def _case(host: Host, ends: Stage, ask: Ask, packets: list[list[Step]]) -> Case:
         between=(network, ask.target.network),
         promise=cell.verdict if cell else "",
         reason=cell.reason if cell else "",
-        legacy=legacy.unseen(host.facts, host.world, ask.family),
+        # What the host itself sends or gets does not pass FORWARD.
+        legacy=""
+        if "host" in (ask.source.kind, ask.target.kind)
+        else legacy.unseen(host.facts, host.world, ask.family),
         names=hostview.names(host),
     )
 
