@@ -121,6 +121,28 @@ def test_and_the_guest_has_it_towards_others(world: World, protocol: str) -> Non
     assert world.guests["one"].probe(protocol, "10.9.1.11", 80).text.endswith("from 10.9.1.10"), "not towards guests"
 
 
+def test_an_address_that_the_host_has_not_leaves_the_guest_its_way_out(world: World) -> None:
+    lab, host = world.lab, world.lab.host
+    said = " ".join(apply(host, FILE.replace("[203.0.113.7, ", "[203.0.113.77, ")).split())
+    try:
+        assert "the host does not have 203.0.113.77, which is to be guest one's as a whole" in said
+        assert "Nothing to do" in apply(host)
+        assert world.guests["one"].probe("tcp", "203.0.113.1", 7).text == "inet tcp 7 from 203.0.113.2"
+        host.virsh("destroy", "one")
+        host.virsh("start", "one", "--paused")
+        wait_for("the hook", lambda: "203.0.113.77" in elements(host))
+        assert world.guests["one"].probe("tcp", "203.0.113.1", 7).text == "inet tcp 7 from 203.0.113.2", "by the hook"
+        host.shell("ip addr add 203.0.113.77/24 dev up0")
+        assert lab.inet.probe("tcp", "203.0.113.77", 80).text.startswith("one tcp 80"), "in at once"
+        said = " ".join(apply(host).split())
+        assert "+ forward what the guest opens goes out as 203.0.113.77 (IPv4)" in said
+        assert world.guests["one"].probe("tcp", "203.0.113.1", 7).text == "inet tcp 7 from 203.0.113.77"
+    finally:
+        host.run(["ip", "addr", "del", "203.0.113.77/24", "dev", "up0"], check=False)
+        apply(host, FILE)
+    assert world.guests["one"].probe("tcp", "203.0.113.1", 7).text == "inet tcp 7 from 203.0.113.7"
+
+
 @pytest.mark.parametrize("protocol", BOTH)
 def test_the_hosts_other_address_is_not_given_away(world: World, protocol: str) -> None:
     assert world.lab.inet.probe(protocol, "203.0.113.2", 22).kind == "refused"
@@ -284,25 +306,3 @@ def test_all_of_it_goes_again(world: World) -> None:
     assert not host.exists("/var/lib/guestnet/compiled/localnets")
     host.guestnet("destroy", "--yes")
     assert "guestnet" not in host.run(["nft", "list", "tables"]).stdout
-
-
-def test_an_address_that_the_host_has_not_leaves_the_guest_its_way_out(world: World) -> None:
-    lab, host = world.lab, world.lab.host
-    said = " ".join(apply(host, FILE.replace("[203.0.113.7, ", "[203.0.113.77, ")).split())
-    try:
-        assert "the host does not have 203.0.113.77, which is to be guest one's as a whole" in said
-        assert "Nothing to do" in apply(host)
-        assert world.guests["one"].probe("tcp", "203.0.113.1", 7).text == "inet tcp 7 from 203.0.113.2"
-        host.virsh("destroy", "one")
-        host.virsh("start", "one", "--paused")
-        wait_for("the hook", lambda: "203.0.113.77" in elements(host))
-        assert world.guests["one"].probe("tcp", "203.0.113.1", 7).text == "inet tcp 7 from 203.0.113.2", "by the hook"
-        host.shell("ip addr add 203.0.113.77/24 dev up0")
-        assert lab.inet.probe("tcp", "203.0.113.77", 80).text.startswith("one tcp 80"), "in at once"
-        said = " ".join(apply(host).split())
-        assert "+ forward what the guest opens goes out as 203.0.113.77 (IPv4)" in said
-        assert world.guests["one"].probe("tcp", "203.0.113.1", 7).text == "inet tcp 7 from 203.0.113.77"
-    finally:
-        host.run(["ip", "addr", "del", "203.0.113.77/24", "dev", "up0"], check=False)
-        apply(host, FILE)
-    assert world.guests["one"].probe("tcp", "203.0.113.1", 7).text == "inet tcp 7 from 203.0.113.7"
