@@ -70,7 +70,8 @@ def _alone(name: str, doing: str, *, wait: bool = False) -> Iterator[None]:
         try:
             yield
         finally:
-            os.truncate(descriptor, 0)  # who reads it before the next has written must not name us
+            with contextlib.suppress(OSError):  # what was done is done
+                os.truncate(descriptor, 0)  # who reads it before the next has written must not name us
 
 
 def _holder(descriptor: int) -> str:
