@@ -48,7 +48,7 @@ from tests.decide.test_explain import SILENCE, answer, asked_by_forward, case
 
 MAC = "52:54:00:12:34:56"
 OTHER = "52:54:00:00:00:09"
-CLIENT = ip_address("203.0.113.9")
+CLIENT = ip_address("198.51.100.9")  # of those for whom port 22 is forwarded
 OLD = OldForward(4, "tcp", None, PortRange(8080, 8080))
 FILE = f"""
 networks:
