@@ -92,21 +92,27 @@ def test_rules_of_ours_are_lost(beside: World) -> None:
     beside.apply()
 
 
-def test_ufw_after_us(beside: World) -> None:
-    def ufw(*words: str) -> str:
-        return beside.host.run(["python3.11", "/usr/sbin/ufw", *words]).stdout
+def ufw(world: World, *words: str) -> str:
+    return world.host.run(["python3.11", "/usr/sbin/ufw", *words]).stdout
 
-    assert "enabled" in ufw("--force", "enable")
+
+def enable_ufw(world: World) -> None:
+    """With guests' DHCP and DNS allowed, as doctor says."""
+    assert "enabled" in ufw(world, "--force", "enable")
     for port in ("53", "67 proto udp", "547 proto udp"):
-        ufw("allow", "in", "on", "virbr84", "to", "any", "port", *port.split())
+        ufw(world, "allow", "in", "on", "virbr84", "to", "any", "port", *port.split())
+
+
+def test_ufw_after_us(beside: World) -> None:
+    enable_ufw(beside)
     assert beside.seen() == NO_WAY_OUT
     beside.hook()
     beside.wait_seen(ALL)
     assert beside.drift() == ""
-    ufw("reload")
+    ufw(beside, "reload")
     assert beside.seen() == ALL
     assert "fine   guests' way out: " in beside.host.guestnet("doctor", check=False).stdout
-    ufw("disable")
+    ufw(beside, "disable")
     beside.apply()
     assert ours(beside.host) == [1, 1]
     assert beside.seen() == ALL
@@ -118,6 +124,20 @@ def test_destroy_takes_them(beside: World) -> None:
     assert ours(beside.host) == [3, 3]
     beside.host.guestnet("destroy", "--yes")
     assert ours(beside.host) == [0, 0]
+    without_docker(beside)
+
+
+def test_ufw_before_us(beside: World) -> None:
+    """After that destroy: the host has nothing of ours when ufw starts."""
+    enable_ufw(beside)
+    assert ours(beside.host) == [0, 0]
+    beside.host.guestnet("apply", "--yes")
+    beside.host.run(["ip", "link", "set", beside.guest.port, "master", "virbr84"])
+    beside.hook("started")
+    beside.wait_seen(ALL)
+    assert (beside.drift(), ours(beside.host)) == ("", [3, 3])
+    ufw(beside, "reload")
+    assert beside.seen() == ALL
 
 
 class Guests(NamedTuple):
