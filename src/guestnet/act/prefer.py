@@ -11,9 +11,10 @@ from guestnet.decide.facts import Domain
 from guestnet.decide.prefer.wanted import means
 from guestnet.decide.select.gaiconf import Odd, parse
 from guestnet.decide.state import Prefer
-from guestnet.host import gateway6, guestgai, preferences
+from guestnet.host import guestgai, preferences
 from guestnet.host.agent import Agent
 from guestnet.host.libvirt import Libvirt
+from guestnet.host.uplink6 import uplink6_now
 from guestnet.spec.world import Guest
 from guestnet.words.problems import GuestnetError
 
@@ -86,9 +87,10 @@ def _usable(guest: Guest, name: str, before: tuple[Address, ...]) -> None:
         got = ", ".join(map(str, before)) or "no address"
         todo = "name one that has both with --name; a guest without an IPv6 address of its own gets none of others"
         raise GuestnetError(f"guest {guest.name} gets {got} for {name}: not of both families", todo)
-    silent = gateway6.silent(str(address) for address in before if address.version == 6)  # noqa: PLR2004  a family of IP
-    if silent:
-        raise GuestnetError(silent, "a guest that prefers IPv6 would wait in vain: see to the host's IPv6 first")
+    uplink = uplink6_now(str(address) for address in before if address.version == 6)  # noqa: PLR2004  a family of IP
+    if not uplink.works:
+        why = f"the host's IPv6 does not get out, and a guest that prefers it would wait in vain: {uplink.seen}"
+        raise GuestnetError(why, uplink.todo)
 
 
 def undo(libvirt: Libvirt, seen_domains: tuple[Domain, ...], name: str) -> bool:

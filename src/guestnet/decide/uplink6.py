@@ -1,6 +1,6 @@
 """Whether the host's IPv6 uplink works: a default route, an address that others know, a router that answers. Pure.
 
-`act.uplink6` asks; what a guest's IPv6 is worth depends on it.
+`host.uplink6` asks; what a guest's IPv6 is worth depends on it.
 """
 
 from __future__ import annotations

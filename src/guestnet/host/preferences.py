@@ -14,9 +14,10 @@ from guestnet.decide.prefer import block
 from guestnet.decide.prefer.record import FOLDER, Record, from_text, path_of, to_text
 from guestnet.decide.prefer.wanted import SECRET
 from guestnet.decide.state import File, Prefer
-from guestnet.host import files, gateway6, guestgai
+from guestnet.host import files, guestgai
 from guestnet.host.agent import Agent
 from guestnet.host.guestgai import Found
+from guestnet.host.uplink6 import uplink6_now
 from guestnet.words.problems import AsideError, WrongError
 
 if TYPE_CHECKING:  # `select` looks at records, and needs no libvirt
@@ -52,9 +53,12 @@ def put(libvirt: Libvirt, guest: str, after: Prefer | None) -> None:
     if record and record.done and (record.uuid, record.prefixes) == (after.uuid, after.prefixes):
         _write(replace(record, by_hand=after.by_hand))
         return
-    silent = gateway6.silent()
-    if silent:
-        raise AsideError(f"prefer_ipv6 of guest {guest}: {silent}", "a guest that prefers IPv6 would wait in vain")
+    uplink = uplink6_now()
+    if not uplink.works:
+        why = (
+            f"prefer_ipv6 of guest {guest}: the host's IPv6 does not get out, and would wait in vain: {uplink.seen}"
+        )
+        raise AsideError(why, uplink.todo)
     agent = Agent(libvirt.ask_agent, guest)
     write(agent, guestgai.look(agent), after)
 

@@ -24,10 +24,10 @@ def doctor(
 ) -> int:
     """Check this host for what keeps guests from their networks; exit code 1 when something is wrong."""
     from guestnet.act.survey import survey
-    from guestnet.act.uplink6 import uplink6
     from guestnet.decide.doctor import checks
     from guestnet.faces.cli.change import change
     from guestnet.faces.cli.online import host, wish
+    from guestnet.host.uplink6 import uplink6
 
     options: Options = context.obj
     wanted = wish(options)
