@@ -59,7 +59,7 @@ def _settled(thing: Thing | None, facts: Facts, world: World | None) -> Thing | 
         case Table() if world is not None:
             return replace(thing, elements=running_elements(world.guests, facts))
         case Network():
-            return replace(thing, unplugged=())
+            return replace(thing, unplugged=(), unrecorded=(), wrong=())
         case _:
             return thing
 

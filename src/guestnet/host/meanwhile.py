@@ -36,5 +36,5 @@ def check(libvirt: Libvirt, change: Change) -> None:
 
 
 def _plain(thing: Thing | None) -> Thing | None:
-    """Taps come and go with guests."""
-    return replace(thing, unplugged=()) if isinstance(thing, Network) else thing
+    """Taps come and go with guests; what is wrong about a bridge is mended whoever made it so."""
+    return replace(thing, unplugged=(), unrecorded=(), wrong=()) if isinstance(thing, Network) else thing
