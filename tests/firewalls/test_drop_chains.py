@@ -179,3 +179,22 @@ def test_what_a_forward_opens_at_the_guests_own_address() -> None:
         lab.host.guestnet("apply", "--yes", "--admit")
         lab.host.run([HOOK, "www", "started", "begin", "-"], input="<domain/>")
         wait_for("both to be open", lambda: kinds() == wanted, timeout=10)
+
+
+def test_our_mark_alone_admits_nobody() -> None:
+    """Others set marks too, and ours may be among them: it counts only with a translation."""
+    with Lab() as lab:
+        here = world(lab)
+        lab.host.shell("ip link add vfar type bridge; ip link set vfar up; ip addr add 198.51.100.1/24 dev vfar")
+        lab.inet.shell("ip route add 198.51.100.0/24 via 203.0.113.2")
+        lab.host.fake_guest("far", "vfar", plug=Static("198.51.100.7/24", router4="198.51.100.1"), ports=(9998,))
+        assert lab.inet.probe("tcp", "198.51.100.7", 9998).peer == "far"
+        load(here)
+        here.apply("--admit")
+        here.wait_seen(ALL)
+        chain = "chain pre {\ntype filter hook prerouting priority -150\nct mark set 0x2000\n}"
+        marking = f"table inet marking {{\n{chain}\n}}\n"
+        lab.host.run(["nft", "-f", "-"], input=marking)
+        assert lab.inet.probe("tcp", "198.51.100.7", 9998, timeout=1).kind == "timeout"
+        lab.host.run(["nft", "insert rule inet theirs forward tcp dport 9998 accept"])
+        assert lab.inet.probe("tcp", "198.51.100.7", 9998).peer == "far", "only their chain was in its way"
