@@ -55,9 +55,7 @@ def put(libvirt: Libvirt, guest: str, after: Prefer | None) -> None:
         return
     uplink = uplink6_now()
     if not uplink.works:
-        why = (
-            f"prefer_ipv6 of guest {guest}: the host's IPv6 does not get out, and would wait in vain: {uplink.seen}"
-        )
+        why = f"prefer_ipv6 of guest {guest}: the host's IPv6 does not get out, and would wait in vain: {uplink.seen}"
         raise AsideError(why, uplink.todo)
     agent = Agent(libvirt.ask_agent, guest)
     write(agent, guestgai.look(agent), after)
