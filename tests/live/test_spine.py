@@ -68,7 +68,7 @@ def test_status_says_what_is(spine: Spine) -> None:
     said = spine.host.guestnet("status").stdout
     rows = [" ".join(line.split()) for line in said.splitlines()]
     assert rows[0].startswith("networks lab nat virbr84 running 192.168.84.1/24 fd")
-    assert f"guests web1 running lab {spine.ipv4} {spine.ipv6}" in rows
+    assert f"guests web1 running lab {spine.ipv4} {spine.ipv6} prefers IPv4" in rows
     assert any(row.startswith("forwards 4023/tcp -> web1:22 active v4 v6 ") for row in rows)
     assert "drift none: the host is as the file says" in rows
     spine.host.run(["nft", "delete", "table", "inet", "guestnet"])
@@ -78,7 +78,7 @@ def test_status_says_what_is(spine: Spine) -> None:
     apply(spine.host)
     data = json.loads(spine.host.guestnet("status", "--format", "json").stdout)
     assert data["drift"] == []
-    assert data["guests"] == [["web1", "running", "lab", str(spine.ipv4), str(spine.ipv6)]]
+    assert data["guests"] == [["web1", "running", "lab", str(spine.ipv4), str(spine.ipv6), "prefers IPv4"]]
 
 
 def test_without_the_admit_rules_libvirt_rejects(spine: Spine) -> None:
