@@ -60,7 +60,7 @@ guests:
 OTHERS = """
 ip link add br0 type bridge; ip link set eth3 master br0 up; ip link set br0 up; ip addr add 198.51.100.50/24 dev br0
 ip addr add 203.0.113.7/24 dev up0; ip addr add 2001:db8:1::7/64 dev up0 nodad
-for n in eth1 eth2 eth4; do echo 0 > /proc/sys/net/ipv6/conf/$n/accept_ra; done
+for n in eth1 eth2 eth4 br0; do echo 0 > /proc/sys/net/ipv6/conf/$n/accept_ra; done
 ip link set eth2 up; ip link set eth4 up
 ip route add 198.18.0.0/15 via 203.0.113.1; ip rule add to 198.18.0.0/15 table 77
 ip route add default via 203.0.113.1 table 77
@@ -92,7 +92,7 @@ cd /sys/class/net; for l in *; do grep -H . $l/address $l/ifalias $l/mtu $l/brid
 ip -d -o link | grep -o '^[^:]*: [^:]*:\|promiscuity [0-9]* \|allmulti [0-9]*' | sed 's/^[0-9]*: //'
 """,
     "addresses": "ip -o addr | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort",
-    "routes": "(ip route show table all; ip -6 route show table all) | sed 's/expires [0-9]*sec//' | sort; ip rule; "
+    "routes": "(ip route show table all; ip -6 route show table all) | sed 's/expires [0-9]*sec//; s/ linkdown//' | sort; ip rule; "
     "ip -6 rule",
     "proxies": "ip neigh show proxy; ip -6 neigh show proxy",
     "sysctls": r"sysctl -a 2>/dev/null | grep ^net | grep -vE 'nf_conntrack_count|stable_secret|gc_thresh|mtu_expires'",

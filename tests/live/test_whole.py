@@ -294,6 +294,7 @@ def test_a_network_that_is_started_anew_has_loopback_again(world: World) -> None
     host.virsh("net-destroy", "lab")
     host.virsh("net-start", "lab")
     assert host.sysctl("ipv4/conf/vlab/route_localnet") == "1", "the hook has seen to it"
+    assert "libvirt's record of vnet" in apply(host), "which its guests' NICs have lost, and nothing else"
     assert "Nothing to do" in apply(host)
 
 
