@@ -246,3 +246,21 @@ def under_systemd(host: Host) -> None:
         wait_for("the end of the unit", lambda: not host.exists(f"/etc/systemd/system/{UNIT}"))
         systemd.guestnet("apply", "--yes", "-f", "/var/lib/guestnet/applied.yaml")
         assert snapshot(host) == before
+
+
+def test_half_an_apply_is_not_confirmed(lab: Lab) -> None:
+    """It was killed in its middle: nothing whole is there to keep."""
+    host = lab.host
+    before = snapshot(host)
+    host.write(FILE, OTHER + "  another: {network: lab}\n")
+    started = host.popen([GUESTNET, "apply", "--yes", "--confirm", "60"])
+    wait_for("the first step", lambda: host.exists("/var/lib/guestnet/journal") or started.poll() is not None)
+    host.send_signal(started, signal.SIGKILL)
+    started.communicate(timeout=20)
+    assert host.exists("/var/lib/guestnet/journal"), "it was killed too late for this test"
+    done = host.guestnet("confirm", check=False)
+    assert done.returncode == 1
+    assert "was cut off before it was done" in done.stderr
+    host.guestnet("rollback", "--yes")
+    assert snapshot(host) == before
+    assert not host.exists(PENDING)

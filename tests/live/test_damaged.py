@@ -165,3 +165,24 @@ def test_a_journal(lab: Lab) -> None:
         assert "Nothing to do" in apply(host)
     apply(host, DRAWN)
     assert "Nothing to do" in apply(host, SEED.partition("networks:")[0] + DRAWN)
+
+
+def test_a_record_of_a_guests_preference(lab: Lab) -> None:
+    """Nobody knows what it said, so it goes; no verb is stopped by it."""
+    lab.host.write(f"{LIB}/prefer-ipv6/web1", "\x00" * 20, mode=0o600)
+    for verb in ("plan", "status"):
+        lab.host.guestnet(verb)
+    apply(lab.host)
+    assert not lab.host.exists(f"{LIB}/prefer-ipv6/web1")
+    assert "Nothing to do" in apply(lab.host)
+
+
+def test_destroy_takes_what_is_damaged_or_left_over(lab: Lab) -> None:
+    host = lab.host
+    host.write(f"{LIB}/prefer-ipv6/db", "\x00" * 20, mode=0o600)
+    host.write(f"{LIB}/journal.damaged", "\x00" * 20)
+    host.run(["cp", f"{LIB}/compiled/guests/web1", "/run/now"])
+    host.shell(f"mkdir -p {LIB}/compiled/now; cp /run/now {LIB}/compiled/now/web1; rm {LIB}/memory.json")
+    host.guestnet("destroy", "--yes")
+    assert host.shell("ls -dA /var/lib/guestnet /run/guestnet 2>/dev/null || true").stdout == ""
+    assert host.guestnet("rollback", "--yes", check=False).returncode == 1, "there is nothing to bring back"

@@ -92,17 +92,17 @@ def apply(  # noqa: PLR0913  the last by keyword
         else:
             raise _differs(changes)
         with undisturbed():
-            _end(written, plan, always=always)
+            _end(written, plan, always=always, last=head.verb == journal.DESTROY)
     except BaseException as error:
         _take_back(undo, written, report, error)
         raise
     return tuple(aside.values())
 
 
-def _end(written: journal.Journal, plan: Plan, *, always: bool) -> None:
+def _end(written: journal.Journal, plan: Plan, *, always: bool, last: bool) -> None:
     said = {change.key.name: change for change in plan.changes}
     memory = said.get(MEMORY)
-    if memory is not None and memory.after is None:
+    if last or (memory is not None and memory.after is None):
         journal.forget(journal.POINT)  # nothing of ours is left on the host, that neither
         written.close()
     elif always or APPLIED in said or (memory is not None and _readable(memory.before)):

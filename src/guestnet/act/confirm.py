@@ -100,6 +100,9 @@ def confirm() -> str:
     if not pending.left:
         countdown.start()  # it may have been killed
         raise GuestnetError("too late: the time is over, and it is being undone", "to try again: guestnet apply")
+    if journal.left() is not None or not stands(pending):
+        what = "the apply that waits was cut off before it was done, so there is nothing whole to keep"
+        raise GuestnetError(what, "go back with guestnet rollback, or forward with guestnet apply")
     forget("confirmed")
     return "confirmed: what was applied stays"
 

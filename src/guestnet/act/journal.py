@@ -25,6 +25,7 @@ PATH = Path("/var/lib/guestnet/journal")
 POINT = Path("/var/lib/guestnet/rollback")
 DAMAGED = ".damaged"  # added to the name of a journal that can't be read
 _KIND, _VERSION, _END = "guestnet journal", 2, "end"
+DESTROY = "destroy"  # the verb of one after which nothing of ours is left
 ROLLBACK = "rollback"  # the verb of one that goes back itself
 
 

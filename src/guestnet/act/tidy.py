@@ -17,6 +17,10 @@ def tidy() -> None:
     """When nothing of ours is on the host, after destroy or a first apply that failed, no empty folder stays either."""
     with contextlib.suppress(OSError):
         journal.tidy()
+        left = list(_LIB.iterdir())
+        if all(path.name.endswith(journal.DAMAGED) for path in left):
+            for path in left:  # kept to be looked at, of a guestnet that is gone
+                path.unlink()
         _LIB.rmdir()  # refused while anything is in it
     if _LIB.exists():
         return

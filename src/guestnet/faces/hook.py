@@ -112,7 +112,8 @@ def network(name: str, operation: str) -> None:
 
 def trust() -> None:
     """What root alone may write: whoever else could, would act as root through it."""
-    for path in (COMPILED, *(f"{COMPILED}/{name}" for name in ("guests", "now", "table.nft", "admit", "outside"))):
+    parts = ("guests", "now", "table.nft", "admit", "outside", "let_in.py", "bridges", "localnets")
+    for path in (COMPILED, *(f"{COMPILED}/{name}" for name in parts)):
         try:
             found = os.stat(path)
         except FileNotFoundError:

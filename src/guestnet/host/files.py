@@ -145,7 +145,7 @@ def _folders(folder: Path) -> None:
 def _prune(folder: Path) -> None:
     """Empty folders of ours go with their last file: hooks, what is compiled, guests' records, completions."""
     shells = {"bash-completion", "completions", "zsh", "site-functions", "fish"}
-    while folder.name in {"qemu.d", "network.d", "guests", "compiled", "prefer-ipv6"} | shells:
+    while folder.name in {"qemu.d", "network.d", "guests", "now", "compiled", "prefer-ipv6"} | shells:
         try:
             folder.rmdir()
         except OSError:

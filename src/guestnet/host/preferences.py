@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv6Network
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from guestnet.decide.prefer import block
 from guestnet.decide.prefer.record import FOLDER, Record, from_text, path_of, to_text
@@ -18,7 +20,7 @@ from guestnet.host import files, guestgai
 from guestnet.host.agent import Agent
 from guestnet.host.guestgai import Found
 from guestnet.host.uplink6 import uplink6_now
-from guestnet.words.problems import AsideError, WrongError
+from guestnet.words.problems import AsideError, GuestnetError, WrongError
 
 if TYPE_CHECKING:  # `select` looks at records, and needs no libvirt
     from guestnet.host.libvirt import Libvirt
@@ -29,12 +31,22 @@ class RefusedError(AsideError):
 
 
 def records() -> Mapping[str, Record]:
-    """By guest. Raises GuestnetError when one is damaged."""
-    found = [record for record in map(_read, files.names(FOLDER)) if record]
+    """By guest. Of a damaged one nothing is known but whose it is, so it is of no domain, and goes with the next apply;
+    what was written in the guest stands between our marks there."""
+    found = [record for record in map(_known, files.names(FOLDER)) if record]
     return {record.guest: record for record in found}
 
 
+def _known(path: str) -> Record | None:
+    try:
+        return _read(path)
+    except GuestnetError:
+        file = files.read(path)
+        return Record(unquote(Path(path).name), "", damaged=file.text) if file else None
+
+
 def _read(path: str) -> Record | None:
+    """Raises GuestnetError when it is damaged."""
     file = files.read(path)
     return from_text(file.text, path) if file else None
 
@@ -45,7 +57,7 @@ def of(guest: str) -> Record | None:
 
 def put(libvirt: Libvirt, guest: str, after: Prefer | None) -> None:
     """Makes the guest's file so; for `host.put`. Raises AsideError."""
-    record = of(guest)
+    record = _known(path_of(guest))
     if after is None:
         if record is not None:
             restore(Agent(libvirt.ask_agent, guest), record)

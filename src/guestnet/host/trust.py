@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from guestnet.compile import hookdata, hookfront, ndp
+from guestnet.compile import hookdata, hookfront, loopback, ndp
 from guestnet.decide.desired import ADMIT_FILE
 from guestnet.words.problems import Problem, ProblemsError
 
@@ -21,6 +21,9 @@ OURS = (
     hookdata.NOW,
     hookdata.TABLE_FILE,
     ADMIT_FILE,
+    hookdata.LET_IN,
+    hookdata.BRIDGES,
+    f"{hookdata.FOLDER}/{loopback.LOCALNETS}",
     ndp.FILE,
     hookfront.PROGRAM,
     "/etc/libvirt/hooks/qemu.d/50-guestnet",
@@ -38,7 +41,8 @@ def need_trusted(file: str) -> None:
     owners = {0}
     if os.environ.get("SUDO_UID", "").isdecimal():
         owners.add(int(os.environ["SUDO_UID"]))
-    problems = [*_problems([file], owners), *_problems(OURS, {0})]
+    kept = [*OURS, *(str(inside) for folder in OURS if Path(folder).is_dir() for inside in Path(folder).iterdir())]
+    problems = [*_problems([file], owners), *_problems(kept, {0})]
     if problems:
         raise ProblemsError(list(dict.fromkeys(problems)))
 

@@ -21,7 +21,7 @@ VERSION = 1
 class Record:
     """before: the file as it was, None: there was none; wrote: as we left it. uuid: of the domain; another one of
     that name is another guest. by_hand: `prefer-ipv6` asked for it, not the file. done False: begun, or `refused` for
-    this reason. libc: whose the guest's resolver is."""
+    this reason. libc: whose the guest's resolver is. damaged: the record's own text, which nobody can read."""
 
     guest: str
     uuid: str
@@ -32,6 +32,7 @@ class Record:
     wrote: bytes | None = None
     refused: str = ""
     libc: str = "glibc"
+    damaged: str = ""
 
     @property
     def begun(self) -> bool:
@@ -44,7 +45,10 @@ def path_of(guest: str) -> str:
 
 
 def to_text(record: Record) -> str:
+    if record.damaged:
+        return record.damaged
     data: dict[str, Any] = {"version": VERSION, **vars(record)}
+    del data["damaged"]
     data |= {key: None if data[key] is None else b64encode(data[key]).decode() for key in ("before", "wrote")}
     return json.dumps(data, indent=1) + "\n"
 

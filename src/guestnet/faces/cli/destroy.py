@@ -14,9 +14,10 @@ def destroy(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
     """Take away every network, rule, hook and file of guestnet."""
+    from guestnet.act.journal import DESTROY
     from guestnet.act.survey import Wish
     from guestnet.faces.cli.change import change
 
     options: Options = context.obj
     question = "Take all of this away, remembered addresses included?"
-    return change(options, Wish(None), yes, verb="destroy", question=question)
+    return change(options, Wish(None), yes, verb=DESTROY, question=question)
