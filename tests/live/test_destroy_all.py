@@ -92,8 +92,8 @@ cd /sys/class/net; for l in *; do grep -H . $l/address $l/ifalias $l/mtu $l/brid
 ip -d -o link | grep -o '^[^:]*: [^:]*:\|promiscuity [0-9]* \|allmulti [0-9]*' | sed 's/^[0-9]*: //'
 """,
     "addresses": "ip -o addr | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort",
-    "routes": "(ip route show table all; ip -6 route show table all) | sed 's/expires [0-9]*sec//; s/ linkdown//' | sort; "
-    "ip rule; ip -6 rule",
+    "routes": "(ip route show table all; ip -6 route show table all) | sed 's/expires [0-9]*sec//; s/ linkdown//' "
+    "| sort; ip rule; ip -6 rule",
     "proxies": "ip neigh show proxy; ip -6 neigh show proxy",
     "sysctls": r"sysctl -a 2>/dev/null | grep ^net | grep -vE 'nf_conntrack_count|stable_secret|gc_thresh|mtu_expires'",
     "libvirt": r"""

@@ -295,4 +295,4 @@ def test_bash_completes(bare: Host) -> None:
     script = f"""source {COMPLETIONS[0]}
     COMP_WORDS=(guestnet pl); COMP_CWORD=1; _guestnet_completion guestnet; echo ${{COMPREPLY[@]}}
     COMP_WORDS=(guestnet render --only ''); COMP_CWORD=3; _guestnet_completion guestnet; echo ${{COMPREPLY[@]}}"""
-    assert bare.run(["bash", "-c", script]).stdout.splitlines() == ["plan", "xml nft dhcp"]
+    assert bare.run(["bash", "-c", script]).stdout.splitlines() == ["plan", "xml nft dhcp gai"]
