@@ -56,3 +56,17 @@ def test_a_kind_of_forward_is_asked_for_once_there_is_one(forward: str, asked: s
     asked |= {f"any{name[-1]}" for name in asked}
     assert found & ruleset.MAPS.keys() == asked
     assert ("martians" in table(forward)) is ("loop4" in asked)
+
+
+def test_an_uplink_that_nobody_knows_is_in_no_rule() -> None:
+    """As in a text that is made without a host, or on a host that cannot have it: nft takes no empty name."""
+    text = "networks: {hidden: {mode: nat, bridge: vh, ipv4: none, ipv6: {prefix: translate}UPLINK}}\n"
+
+    def made(uplink: str) -> set[str]:
+        spec = load.load_spec(text.replace("UPLINK", uplink), "test.yaml")
+        world = resolve(spec, Memory(), random=random.Random(7), taken=Taken(), macs={})[0]  # noqa: S311  not a secret
+        return set(rules(ruleset.table(world)).splitlines())
+
+    named = {line for line in made(", uplink: up0") if '"up0"' in line}
+    assert len(named) == 1
+    assert made("") == made(", uplink: up0") - named

@@ -40,7 +40,7 @@ def named(networks: Iterable[Network]) -> list[list[str]]:
 def inwards(networks: Sequence[Network]) -> list[str]:
     """For connections from anywhere, the host itself too, before any other rule looks where they go. A prefix of the
     uplink holds routers and hosts too, so it is asked for guests' parts first."""
-    if not _uplinks(networks):
+    if not _is_asked(networks):
         return []
     gate = f"ip6 daddr & {_OWN_HALF} @{PARTS} fib daddr type != local"
     return [f"{gate} dnat ip6 prefix to ip6 daddr map @{INWARDS}"]
@@ -49,12 +49,11 @@ def inwards(networks: Sequence[Network]) -> list[str]:
 def outwards(networks: Sequence[Network]) -> list[str]:
     """The second: a guest that asks for one beside it by its address outside, whose answer has to come this way. The
     last ones: guests that nobody out there would find."""
-    uplinks = _uplinks(networks)
-    if not uplinks:
+    if not _is_asked(networks):
         return []
     gate, snat = f"ip6 saddr & {_OWN_HALF} @{PARTS}", f"snat ip6 prefix to ip6 saddr map @{OUTWARDS}"
     return [
-        *(f"{gate} oifname {nft.quoted(nic)} {snat}" for nic in uplinks),
+        *(f"{gate} oifname {nft.quoted(nic)} {snat}" for nic in _uplinks(networks)),
         f"{gate} oifname @bridges ct status dnat {snat}",
         f"ip6 saddr @{_ULAS} oifname != @bridges masquerade",
         f"ip6 saddr @{_ULAS} oifname @bridges ct status dnat masquerade",
@@ -93,5 +92,11 @@ def is_in(listing: str) -> bool:
     return f"\tmap {INWARDS} {{" in listing
 
 
+def _is_asked(networks: Iterable[Network]) -> bool:
+    return any(network.translated for network in networks)
+
+
 def _uplinks(networks: Iterable[Network]) -> list[str]:
-    return sorted({network.translated.nic for network in networks if network.translated})
+    """Without those that nobody knows, as in a text that is made without a host; nft takes no empty name. On a host the
+    plan says what it lacks."""
+    return sorted({its.nic for network in networks if (its := network.translated) and its.nic})
