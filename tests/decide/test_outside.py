@@ -145,6 +145,22 @@ def test_a_named_uplink_must_be_there() -> None:
     assert [str(problem) for problem in outside.problems(made, ONE, live)] == [wanted]
 
 
+@pytest.mark.parametrize("uplinks", [("up0", None), (None, "up0"), ("up0", "up1")])
+def test_a_prefix_is_translated_for_one_network(uplinks: tuple[str | None, str | None]) -> None:
+    """Whatever the file calls the uplink: the map in the table has one element a prefix."""
+    names = "".join(
+        f"  {name}: {{mode: nat, ipv6: {{prefix: translate}}{f', uplink: {uplink}' if uplink else ''}}}\n"
+        for name, uplink in zip("ab", uplinks, strict=True)
+    )
+    # up1 is on the same link, and no default route goes there.
+    facts = replace(host("2001:db8:1::2/64", more=(("up1", "2001:db8:1::3/64"),)), uplinks=ONE.uplinks)
+    facts = replace(facts, subnets=(("up1", IPv6Network("2001:db8:1::/64")),))
+    said = told(facts, f"networks:\n{names}")
+    assert "networks a and b would both translate to 2001:db8:1::/64 of" in said
+    assert "(one network can have it: write ipv6: auto in the other (NAT66), or another uplink)" in said
+    assert told(facts, "networks:\n" + names.splitlines()[0]) == ""
+
+
 def test_a_network_of_ours_is_no_uplink() -> None:
     """Its bridge has a prefix that is routed to the host. Nor is a NIC that no default route goes by, unless named."""
     ours = (("vbr1", IPv6Interface("2001:db8:7::1/64")), ("eth9", IPv6Interface("2001:db8:9::1/64")))

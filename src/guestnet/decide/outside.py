@@ -104,6 +104,7 @@ def _told(state: State, key: Key) -> list[str]:
 
 def problems(world: World, facts: Facts, live: State) -> Iterator[Problem]:
     owners: dict[tuple[str, IPv6Address], str] = {}
+    translated: dict[IPv6Network, str] = {}
     for network in world.networks:
         outside = network.v6.outside if network.v6 else None
         if outside is None:
@@ -113,6 +114,7 @@ def problems(world: World, facts: Facts, live: State) -> Iterator[Problem]:
             yield Problem(f"network {network.name} shares its uplink's prefix: {wrong[0]}", wrong[1])
         elif not wrong:
             yield from _part(network, outside, facts)
+            yield from _twice(network, outside, translated)
     for guest in world.guests:
         for nic in guest.nics:
             address = nic.global6
@@ -148,6 +150,17 @@ def _part(network: Network, outside: Outside, facts: Facts) -> Iterator[Problem]
     if inside:
         what = f"{part} of network {network.name} holds {', '.join(inside)}"
         yield Problem(what, "write another part behind address:, such as " + str(_other(part)))
+
+
+def _twice(network: Network, outside: Outside, before: dict[IPv6Network, str]) -> Iterator[Problem]:
+    """A prefix can stand for one ULA only. check knows the uplinks that are written; here is what others turned out to
+    be. before: prefix -> its network so far; this one is added."""
+    if not outside.translated:
+        return
+    other = before.setdefault(outside.prefix, network.name)
+    if other != network.name:
+        what = f"networks {other} and {network.name} would both translate to {outside.prefix} of {outside.nic}"
+        yield Problem(what, "one network can have it: write ipv6: auto in the other (NAT66), or another uplink")
 
 
 def _other(part: IPv6Network) -> IPv6Interface:
