@@ -17,7 +17,7 @@ from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
 from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import World
-from guestnet.words.problems import GuestnetError
+from guestnet.words.problems import GuestnetError, ProblemsError
 
 FILE = """
 networks:
@@ -119,19 +119,17 @@ def test_where_the_network_runs_already_it_is_a_note() -> None:
 
 
 def test_a_guest_without_dhcpv6_is_known_outside_by_the_address_that_its_mac_makes() -> None:
-    """Where the network has a whole /64, as SLAAC wants."""
+    """Its network has a whole /64, as SLAAC wants. check refuses the same where it has a part of the uplink's."""
     text = """
 networks:
-  shared: {mode: nat, ipv4: 10.9.1.1/24, ipv6: {prefix: uplink, ndp_proxy: true, dhcp: false}}
   hidden: {mode: nat, ipv4: 10.9.2.1/24, ipv6: {prefix: translate, dhcp: false}}
 guests:
-  shop: {network: shared, mac: "52:54:00:00:00:01"}
   mail: {network: hidden, mac: "52:54:00:00:00:02"}
 """
     made, _ = world(ONE, text=text)
-    mail, shop = (guest.nics[0] for guest in made.guests)
-    assert str(mail.global6) == "2001:db8:1:0:5054:ff:fe00:2"
-    assert shop.ipv6 is shop.global6 is None
+    assert str(made.guests[0].nics[0].global6) == "2001:db8:1:0:5054:ff:fe00:2"
+    with pytest.raises(ProblemsError, match="too small for SLAAC, and dhcp: false"):
+        world(ONE, text=text.replace("translate", "uplink, ndp_proxy: true"))
 
 
 def test_a_named_uplink_must_be_there() -> None:

@@ -29,6 +29,10 @@ def prefix_problems(spec: Spec, loaded: Loaded) -> Iterator[Problem]:
             yield Problem(*wrong, place)
         else:
             yield from _parts(side, loaded, path)
+        if side.prefix == "uplink" and not side.dhcp:
+            what = f"network {name} has a part of the uplink's prefix, too small for SLAAC, and dhcp: false"
+            todo = "leave dhcp out: guests have their addresses by DHCPv6; or write prefix: translate"
+            yield Problem(what, todo, loaded.place((*path, "dhcp")))
         if side.shared and network.nat and network.nat.ipv6:
             what = f"network {name} has a prefix of its uplink's, and nat has ipv6: true"
             todo = "remove one of them: with the prefix guests have addresses of their own outside"
