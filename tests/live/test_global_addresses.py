@@ -4,9 +4,10 @@ prefix NAT."""
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -137,8 +138,25 @@ def test_a_guest_that_is_not_in_the_file_has_nat66(world: World) -> None:
 def test_reach_says_so_and_packets_agree(world: World) -> None:
     done = world.lab.host.guestnet("reach", "--probe", timeout=180)
     assert "as predicted" in done.stdout
-    why = world.lab.host.guestnet("why", "internet", MAIL, "80/tcp", check=False)
-    assert "mail" in why.stdout + why.stderr
+
+
+@pytest.mark.parametrize(("name", "address", "forwarded"), [("www", WWW, 8443), ("mail", MAIL, 8444)])
+def test_why_follows_a_packet_to_each(world: World, name: str, address: str, forwarded: int) -> None:
+    """Named by its name or by its address outside; by a port of its own, or one of the host's that leads to it."""
+
+    def why(*words: str) -> dict[str, Any]:
+        done = world.lab.host.guestnet("--format", "json", "why", "internet", *words, check=False)
+        assert done.stdout, done.stderr
+        (found,) = (one for one in json.loads(done.stdout) if one["family"] == "ipv6")
+        return dict(found)
+
+    for words in ((name, "80"), (address, "80"), (name, "80/udp"), (name, str(forwarded))):
+        found = why(*words)
+        assert found["reached"], found
+        assert found["to"] == ("2001:db8:1::2" if words[1] == str(forwarded) else address)
+    found = why(address, "22")
+    assert not found["reached"]
+    assert "closed6" in found["cause"], found
 
 
 def test_a_measurement_that_is_killed_leaves_nothing(world: World) -> None:

@@ -165,7 +165,8 @@ def _internet(wanted: Wanted) -> _Whom | str:
 
 
 def _guest(wanted: Wanted) -> _Whom | str:
-    """A guest's own address; or, where only forwards lead to it, the host's, and a ping its own all the same."""
+    """A guest's own address; or, where only forwards of the host's lead to it, that, and a ping its own all the
+    same."""
     guest, nic, network = wanted.target.guest, wanted.target.nic, wanted.target.network
     if guest is None or nic is None or network is None:
         return f"{wanted.target.name} is in no network"
@@ -173,11 +174,24 @@ def _guest(wanted: Wanted) -> _Whom | str:
     if not its:
         return f"{guest.name} has no IPv{wanted.family} address in network {network.name}"
     direct = wanted.inside or wanted.source.kind == "host" or not port
-    if direct or not isinstance(network, Network) or wanted.family in network.open:
+    if direct or not isinstance(network, Network) or wanted.family in network.open or _opened(wanted, guest, nic):
         translated = _from_outside(wanted) and nic.outside is not None and nic.outside.translated
         known = nic.global6 if translated and wanted.family == 6 else None  # noqa: PLR2004  a family of IP
         return str(known or its[0]), port, None
     return _by_forward(wanted, guest, nic, frozenset(its))
+
+
+def _opened(wanted: Wanted, guest: Guest, nic: Nic) -> bool:
+    """Whether it is a port of the guest's own that a forward opens there, in a closed network, and none of the host's
+    that leads to it: that one would be meant."""
+    port, protocol = wanted.question.port, wanted.question.protocol
+    its = [
+        one
+        for one in guest.forwards
+        if (one.network, one.target.version, one.protocol) == (nic.network, wanted.family, protocol)
+    ]
+    leads = any(one.ports.first <= port <= one.ports.last for one in its)
+    return not leads and any(one.opens and one.to.first <= port <= one.to.last for one in its)
 
 
 def _from_outside(wanted: Wanted) -> bool:
