@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 
-from guestnet.act.survey import _before
+from guestnet.act.survey import _before, _written
+from guestnet.decide.facts import Domain, Facts
+from guestnet.decide.prefer.record import Record
 from guestnet.decide.state import APPLIED, File, Key, Network, State
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
@@ -39,3 +41,15 @@ def test_networks_and_nobody_knows_what_was_said() -> None:
     assert before(NETWORK) is None
     assert before(NETWORK, "nonsense") is None
     assert _before(NETWORK, {}, Memory(), NOTHING) is None, "nor when all of it is to go"
+
+
+def test_whose_resolver_was_told() -> None:
+    """A domain of the same name that was made since is not the one, nor is one where it was only begun."""
+    facts = Facts("kvm1", "9.0.0", domains=tuple(Domain(name, True, (), uuid=f"u-{name}") for name in "abc"))
+    lines = b"label"
+    records = [
+        Record("a", "u-a", done=True, wrote=lines),
+        Record("b", "older", done=True, wrote=lines),
+        Record("c", "u-c", wrote=lines),
+    ]
+    assert _written({one.guest: one for one in records}, facts) == {"a"}

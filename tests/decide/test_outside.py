@@ -118,6 +118,19 @@ def test_where_the_network_runs_already_it_is_a_note() -> None:
     assert "network hidden: its guests have a ULA themselves, so their resolvers still prefer IPv4" in said
 
 
+def test_resolvers_are_told_of_only_where_they_still_prefer_ipv4() -> None:
+    two = FILE.replace("[25]}", "[25]}\n  tool: {network: hidden}")
+
+    def notes(text: str, *written: str) -> str:
+        return "\n".join(outside.notes(world(ONE, text=text)[0], replace(ONE, ipv6_first=frozenset(written))))
+
+    assert "so their resolvers still prefer IPv4 (guestnet prefer-ipv6 GUEST mends that)" in notes(two)
+    assert "so the resolvers of mail still prefer IPv4" in notes(two, "tool", "shop")
+    assert notes(two, "tool", "mail") == ""
+    asked = two.replace("network: hidden", "network: hidden, prefer_ipv6: true")
+    assert notes(asked) == "", "the file says so"
+
+
 def test_a_guest_without_dhcpv6_is_known_outside_by_the_address_that_its_mac_makes() -> None:
     """Its network has a whole /64, as SLAAC wants. check refuses the same where it has a part of the uplink's."""
     text = """

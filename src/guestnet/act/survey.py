@@ -87,6 +87,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
         if wish.source is not None:
             desired = {**desired, Key("memory", SOURCE): File(wish.source, _PRIVATE)}
     leaving, records = wish.spec is None, preferences.records()
+    facts = replace(facts, ipv6_first=_written(records, facts))
     desired = normal_form(desired) | ({} if leaving else prefer.wanted(world, facts, records))
     live = observe(libvirt, desired) | prefer.there(facts, records, leaving=leaving)
     if wish.spec is not None and wish.source is None:
@@ -110,6 +111,13 @@ def _before(live: State, desired: State, memory: Memory, world: World) -> World 
         return None if any(other.kind == "network" for other in live) else World((), ())
     # Everything in it is written: nothing is drawn.
     return resolve(spec, memory, random=chance(), taken=Taken(), macs={})[0]
+
+
+def _written(records: Mapping[str, Record], facts: Facts) -> frozenset[str]:
+    """The guests that have our lines. Another domain of the name is another guest."""
+    uuids = {domain.name: domain.uuid for domain in facts.domains}
+    mine = [one for one in records.values() if uuids.get(one.guest) == one.uuid]
+    return frozenset(one.guest for one in mine if one.done and one.begun)
 
 
 def _macs(spec: Spec, facts: Facts) -> Macs:

@@ -255,6 +255,7 @@ class Facts:
     # (link, address) of every link, ours too, in the kernel's order; without loopback and link-local ones
     addresses: tuple[tuple[str, IPv4Interface | IPv6Interface], ...] = ()
     gateways6: tuple[IPv6Address, ...] = ()  # of default routes
+    ipv6_first: frozenset[str] = frozenset()  # guests whose gai.conf we wrote so
     fading: frozenset[IPv6Address] = frozenset()  # of these, those that nobody is to begin with: deprecated, duplicate
     answered: tuple[Answered, ...] = ()  # of what a guest is to have outside, where that was asked
     own: frozenset[str] = frozenset()  # networks of ours that libvirt has

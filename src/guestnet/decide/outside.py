@@ -16,6 +16,7 @@ from guestnet.words.addresses import HOST_BITS6, is_private
 from guestnet.words.problems import Problem
 
 _SINGLE = 128
+_SHOWN = 12  # guests
 _FILE = Key("hookdata", ndp.FILE)
 _OTHERWISE = "ipv6: auto gives guests a ULA and NAT66"
 
@@ -189,7 +190,21 @@ def notes(world: World, facts: Facts) -> Iterator[str]:
         if wrong and network.name in facts.own and (network.uplink is None or network.uplink in facts.links):
             yield f"network {network.name}: its guests' global addresses do not work now: {wrong[0]}; {wrong[1]}"
         if outside.translated:
-            yield (
-                f"network {network.name}: its guests have a ULA themselves, so their resolvers still prefer IPv4 "
-                "(guestnet prefer-ipv6 GUEST mends that); the global addresses are for those who connect to them"
-            )
+            yield from _resolvers(network, world, facts)
+
+
+def _resolvers(network: Network, world: World, facts: Facts) -> Iterator[str]:
+    """What a ULA is for programs in guests; nothing where all were told to put IPv6 first, or the file says so."""
+    its = [guest for guest in world.guests if any(nic.network == network.name for nic in guest.nics)]
+    left = [guest.name for guest in its if not guest.prefer6 and guest.name not in facts.ipv6_first]
+    if its and not left:
+        return
+    whose = "their resolvers" if len(left) == len(its) else f"the resolvers of {_names(left)}"
+    yield (
+        f"network {network.name}: its guests have a ULA themselves, so {whose} still prefer IPv4 "
+        "(guestnet prefer-ipv6 GUEST mends that); the global addresses are for those who connect to them"
+    )
+
+
+def _names(guests: list[str]) -> str:
+    return ", ".join(guests[:_SHOWN]) + (f" and {len(guests) - _SHOWN} more" if len(guests) > _SHOWN else "")
