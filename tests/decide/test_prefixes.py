@@ -4,13 +4,14 @@ in tests/golden/320-ipv6-for-guests, as a person reads it."""
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
 from guestnet.decide.desired import desired_state
 from guestnet.decide.doctor import Check, checks
 from guestnet.decide.facts import Facts, HostNic, Own6, Route, Router6, Uplink
+from guestnet.decide.outside import lack, prefixes
 from guestnet.decide.plan import make_plan
 from guestnet.decide.prefixes import age, kinds
 from guestnet.decide.uplink6 import Uplink6
@@ -56,6 +57,7 @@ HOSTS = {
         routers=(Router6("wg0", ""),),
         nics=(HostNic("eth0"), HostNic("wg0", "wireguard")),
     ),
+    "120-deprecated": replace(SLASH64, fading=frozenset(one.address.ip for one in SLASH64.own6)),
 }
 
 
@@ -93,9 +95,25 @@ def test_what_each_host_can_have() -> None:
     assert can(HOSTS["060-one-address"]) == {"a routed prefix": None, "NDP proxy": False} | none
     unknown = {"prefix translation": None, "NAT66": True}
     assert can(HOSTS["070-one-address-of-a-shared-prefix"]) == {"a routed prefix": None, "NDP proxy": None} | unknown
-    for name in ("080-delegated", "090-on-another-link"):
-        assert can(HOSTS[name]) == {"a routed prefix": True, "NDP proxy": True} | YES_BUT
+    assert can(HOSTS["080-delegated"]) == {"a routed prefix": True, "NDP proxy": True} | YES_BUT
+    assert can(HOSTS["090-on-another-link"]) == {"a routed prefix": True, "NDP proxy": None} | unknown
+    for name in ("040-static-on-link", "050-static-perhaps-routed"):
+        assert can(HOSTS[name]) == {"a routed prefix": None, "NDP proxy": None} | unknown, "nobody gave it out here"
+    assert can(HOSTS["120-deprecated"]) == {"a routed prefix": None, "NDP proxy": False} | none
     assert can(HOSTS["110-tunnel"]) == {"a routed prefix": True, "NDP proxy": False} | YES_BUT
+
+
+def test_doctor_and_plan_agree_on_an_address_that_fades() -> None:
+    two = replace(SLASH64, own6=(*SLASH64.own6, own("2001:db8:2::2/64", HOUR)))
+    both = replace(two, addresses=tuple((one.nic, one.address) for one in two.own6))
+    later = replace(both, fading=frozenset({ip_address("2001:db8:1::2"), ip_address("2001:db8:1::9f3a:7")}))  # type: ignore[arg-type]
+    assert prefixes(later) == (("eth0", ip_network("2001:db8:2::/64")),)
+    assert next(kind for kind in kinds(later) if kind.name == "NDP proxy").seen.startswith("2001:db8:2::2/64 on eth0")
+    gone = replace(later, fading=frozenset(one.address.ip for one in two.own6))
+    assert prefixes(gone) == ()
+    assert lack(gone, "eth0") == lack(gone, None) != lack(replace(gone, addresses=()), "eth0")
+    what, _ = lack(gone, "eth0") or ("", "")
+    assert what.startswith("eth0 has 2001:db8:1::2/64, 2001:db8:1::9f3a:7/64, 2001:db8:2::2/64 only, which nothing new")
 
 
 def test_an_address_of_a_network_of_ours_tells_nothing() -> None:

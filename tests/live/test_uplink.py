@@ -147,10 +147,10 @@ def test_what_guests_can_have_of_a_static_uplink() -> None:
         found = kinds(host)
         assert found["IPv6 uplink"][0] == "fine"
         assert "2001:db8:1::2/64 on up0; router 2001:db8:1::1 on up0 (static); the router" in found["IPv6 uplink"][1]
-        assert found["NDP proxy"] == (
-            "fine",
-            "2001:db8:1::2/64 on up0: guests can have addresses of 2001:db8:1::/64, by the host's own MAC",
-        )
+        verdict, evidence = found["NDP proxy"]
+        assert verdict == "look"
+        assert "2001:db8:1::2/64 on up0: guests can have addresses of 2001:db8:1::/64, by the host's own" in evidence
+        assert "it was set by hand, so only the provider knows" in evidence
         host.shell(
             "ip -6 route add unreachable 2001:db8:7::/48; ip -6 addr del 2001:db8:1::2/64 dev up0\n"
             "ip -6 addr add 2001:db8:1::2/128 dev up0 nodad; ip -6 route add 2001:db8:1::1 dev up0\n"

@@ -58,6 +58,10 @@ def _lack(facts: Facts, nic: str) -> tuple[str, str] | None:
         return None
     if nic not in facts.links:
         return f"there is no NIC {nic}", "correct uplink:"
+    faded = _faded(facts, nic)
+    if not its and faded:
+        what = f"{nic} has {', '.join(map(str, faded))} only, which nothing new is to use (deprecated, or a duplicate)"
+        return what, f"see why {nic} gets no other (ip -6 addr show dev {nic}); or: {_OTHERWISE}"
     if not its:
         return f"{nic} has no global IPv6 address", f"give it one, or: {_OTHERWISE}"
     if lengths == {_SINGLE}:
@@ -73,12 +77,20 @@ def uplinks(facts: Facts) -> list[str]:
 
 
 def _global(facts: Facts, nic: str) -> list[IPv6Interface]:
+    return [one for one in _every(facts, nic) if one.ip not in facts.fading]
+
+
+def _faded(facts: Facts, nic: str) -> list[IPv6Interface]:
+    return [one for one in _every(facts, nic) if one.ip in facts.fading]
+
+
+def _every(facts: Facts, nic: str) -> list[IPv6Interface]:
     found = [
         address
         for link, address in facts.addresses
         if link == nic and isinstance(address, IPv6Interface) and not is_private(address.ip)
     ]
-    return sorted(one for one in found if one.ip not in facts.fading)
+    return sorted(found)
 
 
 def new(world: World, desired: State, live: State) -> tuple[tuple[str, IPv6Address], ...]:

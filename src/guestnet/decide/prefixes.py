@@ -12,10 +12,14 @@ from guestnet.decide.uplink6 import global_ones
 from guestnet.words.addresses import HOST_BITS6, is_private
 
 _NO_NEIGHBOURS = ("tun", "sit", "ip6tnl", "wireguard", "ppp", "gre", "ip6gre", "vti6")  # kinds of links without NDP
+_PROXY = "NDP proxy"
 _ONE = 128  # bits: a single address
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _LOOK = "tcpdump -ni {nic} icmp6, while somebody outside pings an unused address of it: echo requests mean that it is "
 _LOOK += "routed to this host, neighbour solicitations that it is on-link"
+_BY_HAND = "it was set by hand, so only the provider knows whether others of the prefix get through: many drop "
+_BY_HAND += "addresses that they have not given out"
+_TRY = "try it with one guest: guestnet why GUEST internet says whether answers come back"
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,15 @@ def kinds(facts: Facts) -> tuple[Kind, ...]:
     own = [one for one in global_ones(facts) if not one.temporary]
     if not own:
         return ()
-    routed, proxied = _routed(facts, own), _proxied(facts, own)
-    return routed, proxied, _translated(own, proxied), _shared(own)
+    lasting = [one for one in own if one.address.ip not in facts.fading]
+    proxied = _proxied(facts, lasting) if lasting else _faded(own)
+    return _routed(facts, lasting or own), proxied, _translated(lasting, proxied), _shared(lasting or own)
+
+
+def _faded(own: list[Own6]) -> Kind:
+    """As when the provider has taken a prefix back, and has given no other: what plan refuses, too."""
+    seen = f"{', '.join(map(place, own))}: nothing new is to use it (deprecated, or a duplicate)"
+    return Kind(_PROXY, False, seen, f"see why it gets no other: ip -6 addr show dev {own[0].nic}")
 
 
 def age(seconds: int) -> str:
@@ -104,7 +115,7 @@ def _perhaps(facts: Facts, own: list[Own6]) -> str:
 
 
 def _proxied(facts: Facts, own: list[Own6]) -> Kind:
-    name = "NDP proxy"
+    name = _PROXY
     nics = {one.nic for one in own}
     tunnels = [nic.name for nic in facts.nics if nic.name in nics and nic.kind in _NO_NEIGHBOURS]
     if tunnels:
@@ -113,9 +124,10 @@ def _proxied(facts: Facts, own: list[Own6]) -> Kind:
     if whole:
         first = min(whole, key=lambda one: one.lifetime is not None)
         seen = f"{place(first)}: guests can have addresses of {_slash64(first)}, by the host's own MAC"
-        if first.lifetime is not None:
-            seen += "; when the prefix changes, their addresses change"
-        return Kind(name, True, seen, "ipv6: {prefix: uplink, ndp_proxy: true}")
+        todo = "ipv6: {prefix: uplink, ndp_proxy: true}"
+        if first.lifetime is None:
+            return Kind(name, None, f"{seen}; {_BY_HAND}", f"{todo}; {_TRY}")
+        return Kind(name, True, f"{seen}; when the prefix changes, their addresses change", todo)
     shared = [
         str(route.subnet)
         for route in facts.routes
@@ -150,6 +162,8 @@ def _translated(own: list[Own6], proxied: Kind) -> Kind:
     key = "ipv6: {prefix: translate}"
     if _whole(own):
         seen = "each guest of a ULA network gets an address of the uplink's /64 beside, and keeps its own for good"
+        if proxied.can is None:
+            return Kind(name, None, f"{seen}; as with the NDP proxy, the provider may drop it", f"{key}; {_TRY}")
         return Kind(name, True, seen, key)
     return Kind(name, proxied.can, "it needs a /64 too, as the NDP proxy does", proxied.todo)
 
