@@ -79,6 +79,25 @@ def test_no_file(lab: Lab, verb: tuple[str, ...]) -> None:
     assert "directory" in one_line(refused(lab.host, *verb, "-f", "/etc"))
 
 
+def test_doctor_checks_a_host_that_has_no_file_yet(lab: Lab) -> None:
+    """Which kinds of IPv6 guests can have there is to be known before the file is written."""
+    lab.host.shell(f"mv {FILE} /root/aside")
+    try:
+        before = touched(lab.host)
+        done = lab.host.guestnet("doctor")
+        assert "there is no file /etc/guestnet/guestnet.yaml: the host alone is checked" in done.stderr
+        assert "IPv6 for guests: NDP proxy: 2001:db8:1::2/64 on up0" in done.stdout
+        assert "nothing is wrong" in done.stdout
+        assert touched(lab.host) == before
+        assert "there is no file" in one_line(refused(lab.host, "doctor", "--fix", "--yes"))
+        assert "there is no file /nowhere" in one_line(refused(lab.host, "-f", "/nowhere", "doctor"))
+        lab.host.run([GUESTNET, "-f", "/root/aside", "apply", "--yes"])
+        assert "there is no file" in one_line(refused(lab.host, "doctor")), "with something of ours on the host"
+    finally:
+        lab.host.shell(f"mv /root/aside {FILE}")
+        lab.host.run([GUESTNET, "destroy", "--yes"])
+
+
 @pytest.mark.parametrize("verb", VERBS[:3], ids=lambda verb: verb[0])
 def test_a_wrong_file(lab: Lab, verb: tuple[str, ...]) -> None:
     lab.host.write("/run/wrong.yaml", SEED.replace("192.168.84.10", "192.168.84.300").replace("forwards:", "forward:"))

@@ -14,7 +14,7 @@ from guestnet.spec.check import check
 from guestnet.spec.document import LARGEST, Loaded, load
 from guestnet.spec.models import Spec
 from guestnet.spec.translate import problem, prune
-from guestnet.words.problems import GuestnetError, Problem, ProblemsError
+from guestnet.words.problems import GuestnetError, MissingError, Problem, ProblemsError
 
 __all__ = ["Loaded", "load", "load_spec", "read", "read_spec"]
 
@@ -28,7 +28,7 @@ def read(path: File) -> bytes:
             return file.read(LARGEST + 1)
     except FileNotFoundError:
         todo = "write one like examples/seed.yaml, or name yours with -f FILE"
-        raise GuestnetError(f"there is no file {path}", todo) from None
+        raise MissingError(f"there is no file {path}", todo) from None
     except IsADirectoryError:
         raise GuestnetError(f"{path} is a directory", "name the file in it with -f FILE") from None
     except PermissionError:

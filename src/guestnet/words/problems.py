@@ -59,6 +59,10 @@ class GuestnetError(Exception):
         self.todo = todo
 
 
+class MissingError(GuestnetError):
+    """The file that says what shall be is not there."""
+
+
 class ConflictError(GuestnetError):
     """Somebody else changed the same thing meanwhile; theirs is left as it is."""
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guestnet.faces.cli.options import Format, Options
+from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
 if TYPE_CHECKING:
+    from guestnet.act.survey import Wish
     from guestnet.decide.doctor import Check
+    from guestnet.words.problems import GuestnetError
 
 _WIDTH = 100
 
@@ -26,14 +28,18 @@ def doctor(
     from guestnet.act.survey import survey
     from guestnet.decide.doctor import checks
     from guestnet.faces.cli.change import change
-    from guestnet.faces.cli.online import host, wish
+    from guestnet.faces.cli.online import host
     from guestnet.host.uplink6 import uplink6
 
     options: Options = context.obj
-    wanted = wish(options)
+    wanted, missing = _wish(options, fix)
     with host(options, "doctor") as libvirt:
         plan = survey(wanted, libvirt)[0]
+        if missing and plan.changes:
+            raise missing  # with something of ours on the host, it would be checked against nothing
         found = checks(plan, uplink6(plan.facts))
+    if missing:
+        typer.echo(f"{missing.what}: the host alone is checked", err=True)
     if fix and any(check.mends for check in found):
         asked = dataclasses.replace(options, format=Format.table)
         change(asked, wanted, yes, verb="doctor --fix", question="Apply this?")
@@ -45,6 +51,21 @@ def doctor(
     else:
         _print(found)
     return int(any(check.verdict == "wrong" for check in found))
+
+
+def _wish(options: Options, fix: bool) -> tuple[Wish, GuestnetError | None]:
+    """Where the usual file is not there yet, a host with nothing of ours on it, and what there is to say of the file.
+    One that was named is to be there; and without one there is nothing to mend."""
+    from guestnet.act.survey import Wish
+    from guestnet.faces.cli.online import wish
+    from guestnet.words.problems import MissingError
+
+    try:
+        return wish(options), None
+    except MissingError as error:
+        if fix or options.file != DEFAULT_FILE:
+            raise
+        return Wish(None), error
 
 
 def _print(found: tuple[Check, ...]) -> None:
