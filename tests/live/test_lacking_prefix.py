@@ -39,6 +39,8 @@ def check(lab: Lab, wanted: str, *networks: str) -> None:
 @pytest.mark.parametrize("more", ["", NAMED])
 def test_what_the_uplink_lacks(lab: Lab, more: str) -> None:
     one = NETWORK.format(name="hidden", more=more)
+    lab.host.shell("ip -6 addr change 2001:db8:1::2/64 dev up0 preferred_lft 0")
+    check(lab, "shares its uplink's prefix: up0 has 2001:db8:1::2/64 only, which nothing new is to use", one)
     lab.host.shell("ip -6 addr add 2001:db8:1::5/128 dev up0 nodad; ip -6 addr del 2001:db8:1::2/64 dev up0")
     lab.host.shell("ip -6 route replace default via fe80::1 dev up0")
     wanted = "network hidden shares its uplink's prefix: up0 has 2001:db8:1::5/128 only, no prefix that guests could"
