@@ -1,7 +1,8 @@
 """/etc/gai.conf inside a guest, by its agent: read, put in place whole, and what the guest's resolver answers.
 
 A new file is written beside the old one, compared there with what was sent, and renamed: whatever happens in between,
-the guest has the old file or the new one. Its programs are asked with a POSIX shell, which Linux guests have.
+the guest has the old file or the new one, and nobody but its root could write into it. Its programs are asked with a
+POSIX shell, which Linux guests have.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ else echo "none there"; fi
 echo "getent $(getent --version 2>&1 | head -n 1)"
 for one in /lib/ld-musl-*; do [ ! -e "$one" ] || echo "musl $one"; done
 """
+# qemu-ga gives new files mode 0666 (8.2: DEFAULT_NEW_FILE_MODE), and keeps that of one that is there: whoever had
+# opened the file before it got its own mode could write into it for ever.
+_MAKE = 'umask 077 && rm -f "$1" && set -C && : >"$1"'
 # What there is must be as it was read, and the new file as it was sent. coreutils' sync takes a file; others sync all.
 _PUT = f"""
 f={PATH} new={NEW}
@@ -47,6 +51,8 @@ sync "${{f%/*}}" 2>/dev/null || sync
 """
 # A resolver that gets no answer goes on asking for half a minute.
 _ANSWERS = 'if command -v timeout >/dev/null; then exec timeout 15 getent ahosts "$1"; fi; exec getent ahosts "$1"'
+_FULL = re.compile(r"no space left|quota exceeded", re.IGNORECASE)
+_READ_ONLY = re.compile(r"read-only file system", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_.])?")
 
 Libc = Literal["glibc", "musl", "windows", ""]
@@ -107,14 +113,27 @@ def put(agent: Agent, found: Found, after: bytes | None) -> None:
     answer: then it is as it was, or `after`."""
     if after == found.content:
         return
-    if after is not None:
-        agent.write(NEW, after)
     try:
+        if after is not None:
+            _sh(agent, f"making {NEW}", _MAKE, NEW)
+            agent.write(NEW, after)
         _sh(agent, f"writing its {PATH}", _PUT, _sum(found.content), _sum(after), found.mode, found.owner)
-    except AsideError:
+    except AsideError as error:
         with contextlib.suppress(AsideError):
             agent.run("/bin/rm", "-f", NEW)
+        todo = _remedy(agent.guest, error.what)
+        if todo and not isinstance(error, SilentError):
+            raise AsideError(error.what, f"its file is as it was; {todo}") from error
         raise
+
+
+def _remedy(guest: str, said: str) -> str:
+    if _FULL.search(said):
+        return "make room on its disk, then do the same again"
+    if _READ_ONLY.search(said):
+        way = f"guestnet prefer-ipv6 {guest} --print file has the lines"
+        return f"make its /etc writable, or put them into what its /etc is made from: {way}"
+    return ""
 
 
 def _sum(content: bytes | None) -> str:
