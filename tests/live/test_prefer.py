@@ -139,7 +139,6 @@ def test_the_script_for_a_guest_without_agent(spine: Spine, own: RealGuest) -> N
     for _ in range(2):
         assert own.run(["sh"], input=script).stdout.startswith(ROUTER6)
         assert (held(own) or b"").endswith(OWN)
-    own.run(["chmod", "640", GAI])
 
 
 def test_by_the_file(spine: Spine, own: RealGuest) -> None:

@@ -38,27 +38,53 @@ def cloud_init(prefixes: Sequence[IPv6Network]) -> str:
 
 
 def shell(guest: str, prefixes: Sequence[IPv6Network], name: str) -> str:
-    """A script for root in the guest: what is in the file stays, and it is put in place whole. It may be run again."""
+    """A script for root in the guest: what is in the file stays, and it is put in place whole, or left as it is with a
+    reason. It may be run again. No shell works out what glibc would make of lines of the guest's own, so of those that
+    could keep IPv4 first it refuses all."""
     begin, end = BEGIN.decode(), END.decode()
     rows = ", ".join(f"label {prefix} 1" for prefix in prefixes)
     return f"""#!/bin/sh
 # As root in {guest}: IPv6 first (guestnet prefer-ipv6 {guest} --print shell).
 set -eu
-conf=/etc/gai.conf new=/etc/.gai.conf.guestnet-new old=/etc/.gai.conf.guestnet-old
-trap 'rm -f "$new" "$old"' EXIT
+umask 077
+export LC_ALL=C
+conf=/etc/gai.conf new=/etc/.gai.conf.guestnet-new old=/etc/.gai.conf.guestnet-old was=/etc/.gai.conf.guestnet-was
+rm -f "$new" "$old" "$was"
+trap 'rm -f "$new" "$old" "$was"' EXIT
+refuse() {{ echo "$conf $1; it is as it was" >&2; exit 1; }}
+[ ! -L "$conf" ] || refuse "is a link: something else makes that file"
+[ ! -e "$conf" ] || [ -f "$conf" ] || refuse "is no file"
 : >"$old"
-[ ! -e "$conf" ] || sed '/^{begin}/,/^{end}/d' "$conf" >"$old"
+if [ -e "$conf" ]; then
+    marks=$(sed -n -e 's/^{begin}.*/b/p' -e 's/^{end}.*/e/p' "$conf" | tr -d '\n' | sed 's/be//g')
+    [ -z "$marks" ] || refuse "has a mark of guestnet's that stands alone: take out what guestnet wrote by hand"
+    cp -p "$conf" "$was"
+    cp -p "$conf" "$new"
+    sed '/^{begin}/,/^{end}/d' "$conf" >"$old"
+else
+    : >"$new"
+    chmod 644 "$new"
+fi
 if grep -Eq '^[[:space:]]*label[[:space:]]' "$old"; then
-    echo "$conf has label lines of its own, which are the whole table: add only: {rows}" >&2
-    exit 1
+    refuse "has label lines of its own, which are the whole table: add only: {rows}"
+fi
+if grep -Eq '^[[:space:]]*precedence[[:space:]]' "$old"; then
+    refuse "has precedence lines of its own, which may keep IPv4 first: take them out"
 fi
 cat >"$new" <<'END'
 {file(prefixes)}END
 cat "$old" >>"$new"
-chmod 644 "$new"
 sync
 mv -f "$new" "$conf"
-getent ahosts {name}
+got=$(getent ahosts {name}) || :
+echo "$got"
+case ${{got%% *}} in
+*:*) ;;
+?*) if [ -e "$was" ]; then mv -f "$was" "$conf"; else rm -f "$conf"; fi
+    refuse "would leave IPv4 first for {name} all the same" ;;
+*)  echo "$conf is written; {name} has no address here to see it by" >&2
+    exit 1 ;;
+esac
 """
 
 
