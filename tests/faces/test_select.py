@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from guestnet.decide.prefer import record
 from guestnet.faces import cli
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,6 +52,34 @@ def test_a_guest_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert out.startswith("web1 (glibc, no gai.conf of its own) asks for 2a01:4f8:c0c:bd0a::1, 49.12.234.183")
     assert " 1  49.12.234.183         from 192.168.84.10 " in out
+
+
+@pytest.mark.parametrize(
+    ("libc", "argv", "head"),
+    [
+        ("musl", [], "web1 (musl, as prefer-ipv6 met it) asks"),
+        ("windows", [], "web1 (rfc6724, as prefer-ipv6 met it) asks"),
+        ("", [], "web1 (glibc, no gai.conf of its own) asks"),
+        ("musl", ["--policy", "glibc"], "web1 (glibc, no gai.conf of its own) asks"),
+        ("windows", ["--policy", "go"], "web1 (go) asks"),
+    ],
+)
+def test_a_guest_that_prefer_ipv6_refused(  # noqa: PLR0913, PLR0917  fixtures
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    libc: str,
+    argv: list[str],
+    head: str,
+) -> None:
+    """What it was met as goes, and it is not sent to prefer-ipv6 again."""
+    monkeypatch.setattr(record, "FOLDER", str(tmp_path))
+    refused = record.Record("web1", "u1", refused="it has no gai.conf", libc=libc)
+    Path(record.path_of("web1")).write_text(record.to_text(refused))
+    code, out, _ = run(capsys, "-f", str(SEED), *argv, "web1", *IDENT_ME)
+    assert code == 0
+    assert out.startswith(head)
+    assert "guestnet prefer-ipv6" not in out
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,7 +199,7 @@ def test_a_name_that_shows_nothing(spine: Spine, own: RealGuest) -> None:
 def test_a_link_is_somebody_elses(spine: Spine, own: RealGuest) -> None:
     own.run(f"mv {GAI} /root/elsewhere; ln -s /root/elsewhere {GAI}")
     done = spine.host.guestnet("prefer-ipv6", "web1", "--name", NAME, check=False)
-    assert "/etc/gai.conf of guest web1 is a link to /root/elsewhere" in done.stderr
+    assert "guest web1: its /etc/gai.conf is a link to /root/elsewhere" in done.stderr
     own.run(f"mv /root/elsewhere {GAI}")
 
 

@@ -191,7 +191,11 @@ def test_no_glibc(spine: Spine, guest: RealGuest, musl: bool) -> None:
     loader = "/lib/ld-musl-x86_64.so.1"
     guest.run(f"mv /usr/bin/getent /root; {'touch' if musl else 'rm -f'} {loader}")
     said, _ = refused(spine)
-    assert (f"its resolver is musl's ({loader}), which has no gai.conf" if musl else "no getent of glibc") in said
+    why = f"its resolver is musl's ({loader}), which has no gai.conf" if musl else "it has no getent of glibc"
+    assert f"guest web1: {why}" in said
+    select = spine.host.guestnet("select", "web1", "2001:db8::1", "192.0.2.1").stdout
+    assert ("web1 (musl, as prefer-ipv6 met it) asks" in select) is musl
+    assert "guestnet prefer-ipv6" not in select
     assert "a global IPv6 prefix" in said
     wish = SEED.replace("network: lab\n", "network: lab\n    prefer_ipv6: true\n")
     spine.host.write(FILE, wish)

@@ -81,15 +81,15 @@ def write(agent: Agent, found: Found, wanted: Prefer) -> Record:
         old = None
     record = Record(agent.guest, wanted.uuid, wanted.prefixes, wanted.by_hand, libc=found.libc)
     try:
-        _may(found, agent.guest)
+        _may(found)
         before = original(found.content, old)
         content = block.merged(found.content or b"", map(IPv6Network, wanted.prefixes))
     except (RefusedError, WrongError) as error:
-        where = f"{guestgai.PATH} of guest {agent.guest}: " if isinstance(error, WrongError) else ""
+        where = f"its {guestgai.PATH}: " if isinstance(error, WrongError) else ""
         refused = RefusedError(f"{where}{error.what}", error.todo)
         if old is None or not old.done:
-            _write(replace(record, refused=str(refused)))
-        raise refused from None
+            _write(replace(record, refused=str(refused)))  # the notes name the guest
+        raise RefusedError(f"guest {agent.guest}: {refused.what}", refused.todo) from None
     record = replace(record, before=before, wrote=content)
     if old is None or not old.done:
         _write(record)
@@ -98,9 +98,9 @@ def write(agent: Agent, found: Found, wanted: Prefer) -> Record:
     return record
 
 
-def _may(found: Found, guest: str) -> None:
+def _may(found: Found) -> None:
     if found.why_not:
-        raise RefusedError(f"{guestgai.PATH} of guest {guest} {found.why_not}", "see to it there")
+        raise RefusedError(f"its {guestgai.PATH} {found.why_not}", "see to it there")
     if found.libc == "windows":
         raise RefusedError("it runs Windows, which has no gai.conf", "guestnet prefer-ipv6 prints the netsh lines")
     if found.libc != "glibc":

@@ -15,7 +15,7 @@ from guestnet.spec.world import Guest, World
 from guestnet.words.problems import GuestnetError
 
 _SHOWN = 12  # guests of a kind
-_RESOLVERS = {"musl": "musl", "windows": "rfc6724"}  # by what a record says; all else is taken for glibc
+_RESOLVERS = {"musl": "musl", "windows": "rfc6724"}  # by what a record says
 
 
 def families(world: World, facts: Facts, records: Mapping[str, Record]) -> dict[str, str]:
@@ -49,8 +49,12 @@ def _family(world: World, guest: Guest, record: Record | None) -> str:
     if len(there) < len(DUAL):
         return f"IPv{there[0].version} only"
     case = Case(host, DUAL, record.wrote if record and record.done else None, dns=True)
-    resolver = _RESOLVERS.get(record.libc, "glibc") if record else "glibc"
-    return f"prefers IPv{order(case, resolver)[0].version}"
+    return f"prefers IPv{order(case, resolver_of(record))[0].version}"
+
+
+def resolver_of(record: Record | None) -> str:
+    """One of `select.order.NAMES`; glibc for who was never met, or is neither musl nor Windows."""
+    return _RESOLVERS.get(record.libc, "glibc") if record else "glibc"
 
 
 def lines(first: Mapping[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from guestnet.faces.cli.options import Format, Options
 from guestnet.words.problems import GuestnetError
 
 if TYPE_CHECKING:
+    from guestnet.decide.prefer.record import Record
     from guestnet.decide.select.case import Case, Host
     from guestnet.decide.select.tables import Address
 
@@ -40,7 +41,10 @@ def select(  # noqa: PLR0913, PLR0917  the options of the command line
     gai_conf: Annotated[
         Path | None, typer.Option("--gai-conf", metavar="FILE", help="Its gai.conf; without: none of its own.")
     ] = None,
-    policy: Annotated[Resolver, typer.Option("--policy", help="Whose rules.")] = Resolver.glibc,
+    policy: Annotated[
+        Resolver | None,
+        typer.Option("--policy", help="Whose rules; without: the guest's own, where known, or glibc's."),
+    ] = None,
     case: Annotated[
         str | None, typer.Option("--case", metavar="FILE|-", help="A case in JSON, or a list of them (docs/ipv6.md).")
     ] = None,
@@ -48,37 +52,52 @@ def select(  # noqa: PLR0913, PLR0917  the options of the command line
     """Say in which order a guest's getaddrinfo() returns addresses, and why, before and after the fix."""
     options: Options = context.obj
     if case is not None:
-        return _cases(case, policy)
+        return _cases(case, policy or Resolver.glibc)
     who, host, names = _asked(options, words or [], sources or [])
     from guestnet.decide.select.case import Case
 
     dests: list[Address] = []
     for name in names:
         dests += _addresses(name)
-    own, content = _own(who if not sources else "", gai_conf)
+    met = _met(who) if not sources else None
+    by, own, content = _resolver(met, gai_conf, policy)
     asked = Case(host, tuple(dict.fromkeys(dests)), content, dns=True)
-    head = f"{who} ({policy}{f', {own}' if policy is Resolver.glibc else ''}) asks for {', '.join(names)} and would try"
+    head = f"{who} ({by}{own and f', {own}'}) asks for {', '.join(names)} and would try"
     if options.format is Format.json:
-        typer.echo(json.dumps(_data(asked, policy), indent=2))
+        typer.echo(json.dumps(_data(asked, by), indent=2))
     else:
-        _print(asked, policy, head, who if not sources else "")
+        mended = not sources and (met is None or met.libc == "glibc")  # others are refused by prefer-ipv6
+        _print(asked, by, head, who if mended else "")
     _odd(content)
     return 0
 
 
-def _own(guest: str, gai_conf: Path | None) -> tuple[str, bytes | None]:
-    """Its gai.conf, and what that is."""
+def _met(guest: str) -> Record | None:
+    """What prefer-ipv6 has met in it."""
     from guestnet.host import preferences
 
-    if gai_conf is not None:
-        return f"gai.conf as {gai_conf}", _read(str(gai_conf))
     try:
-        record = preferences.of(guest) if guest else None
+        return preferences.of(guest)
     except GuestnetError:  # root's to read
-        record = None
-    if record and record.done:
-        return "gai.conf as guestnet wrote it", record.wrote
-    return "no gai.conf of its own", None
+        return None
+
+
+def _resolver(met: Record | None, gai_conf: Path | None, policy: Resolver | None) -> tuple[Resolver, str, bytes | None]:
+    """Whose rules, the words on what they go by, and its gai.conf."""
+    from guestnet.decide.prefer.uses import resolver_of
+
+    known = None if gai_conf else met  # only glibc has such a file
+    by = policy or Resolver(resolver_of(known))
+    content: bytes | None = None
+    if gai_conf is not None:
+        own, content = f"gai.conf as {gai_conf}", _read(str(gai_conf))
+    elif met and met.done:
+        own, content = "gai.conf as guestnet wrote it", met.wrote
+    else:
+        own = "no gai.conf of its own"
+    if by is not Resolver.glibc:
+        own = "as prefer-ipv6 met it" if policy is None else ""
+    return by, own, content
 
 
 def _cases(path: str, policy: Resolver) -> int:
