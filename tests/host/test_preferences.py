@@ -39,6 +39,8 @@ def test_without_a_record() -> None:
     """It was lost, with the host's disk: the marks tell."""
     assert original(merged(b"# x\n", OURS), None) == b"# x\n"
     assert original(b"# x\n", None) == b"# x\n"
+    assert original(merged(b"", OURS), None) is None
+    assert original(b"", None) == b""
 
 
 def test_a_broken_mark_is_not_guessed_at() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from hashlib import sha256
@@ -234,3 +235,18 @@ def test_off_then_on_and_all_gone(spine: Spine) -> None:
     host.guestnet("destroy", "--yes")
     assert held(guest) is None
     assert host.run(["ls", "/var/lib"]).stdout.count("guestnet") == 0
+    # So does one that has no agent, later: there is no record of it any more.
+    apply(host)
+    assert asked(guest)[0] == ROUTER6
+    agent = "qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -l /run/agent.log"
+    script = f"sleep 1; kill $(pidof qemu-ga); sleep 20; {agent}; echo back >/run/back"
+    guest.run(["sh", "-c", "rm -f /run/back; cat >/run/later"], input=script)
+    guest.run("setsid sh /run/later >/run/later.log 2>&1 </dev/null &")
+    time.sleep(3)
+    done = host.guestnet("destroy", "--yes")
+    left = "nothing of guestnet is left but its lines in /etc/gai.conf of web1; later: guestnet prefer-ipv6 web1 --undo"
+    assert left in done.stderr
+    time.sleep(20)
+    assert held(guest) is not None
+    host.guestnet("prefer-ipv6", "web1", "--undo")
+    assert held(guest) is None

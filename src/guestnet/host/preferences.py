@@ -111,10 +111,16 @@ def _may(found: Found) -> None:
 
 
 def original(content: bytes | None, record: Record | None) -> bytes | None:
-    """The file as it would be without us; None: there would be none. Raises WrongError."""
+    """The file as it would be without us; None: there would be none. Raises WrongError.
+
+    Without a record, of which destroy leaves none, nobody knows whether there was an empty file or none: glibc takes
+    both alike.
+    """
     if content is None:
         return None
     rest = block.without(content)
+    if record is None and not rest and content:
+        return None
     same = record is not None and rest != content and rest == (record.before or b"")
     return record.before if record and same else rest
 

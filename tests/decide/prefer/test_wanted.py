@@ -10,8 +10,8 @@ import pytest
 from guestnet.decide.facts import Domain, Facts, Uplink
 from guestnet.decide.prefer.record import Record, from_text, path_of, to_text
 from guestnet.decide.prefer.uses import families, lines
-from guestnet.decide.prefer.wanted import means, notes, there, wanted
-from guestnet.decide.state import File, Key, Prefer
+from guestnet.decide.prefer.wanted import left, means, notes, there, wanted
+from guestnet.decide.state import Change, File, Key, Prefer
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
 from guestnet.spec.resolve import Taken, resolve
@@ -119,6 +119,10 @@ def test_leaving() -> None:
     assert list(there(off, {"web1": DONE}, leaving=True)) == [Key("memory", path_of("web1"))]
     (note,) = notes(World((), ()), off, {"web1": DONE}, leaving=True)
     assert note.startswith("guest web1 is off or has no agent: what guestnet wrote stays in its /etc/gai.conf")
+    forgotten = [Change(key, thing, None) for key, thing in there(off, {"web1": DONE}, leaving=True).items()]
+    assert left(forgotten, off) == ("web1",)
+    assert left(forgotten, facts(uuid="u2")) == ()
+    assert left([Change(KEY, Prefer((PREFIX,), "u1"), None)], facts()) == ()
 
 
 def test_which_family_each_tries_first() -> None:

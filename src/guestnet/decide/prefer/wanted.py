@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 
 from guestnet.decide.facts import Domain, Facts, Uplink
-from guestnet.decide.prefer.record import Record, path_of, to_text
+from guestnet.decide.prefer.record import FOLDER, Record, from_text, path_of, to_text
 from guestnet.decide.reach import outwards
 from guestnet.decide.state import Change, File, Key, Prefer, Thing
 from guestnet.spec.world import Guest, World
@@ -109,6 +109,17 @@ def notes(world: World, facts: Facts, records: Mapping[str, Record], *, leaving:
         elif name in guests or its:
             found.append(_note(domain, its, guests.get(name), world, facts))
     return tuple(f"guest {note}" for note in found if note)
+
+
+def left(changes: Iterable[Change], facts: Facts) -> tuple[str, ...]:
+    """Guests that keep our lines though these changes forget their record: they are off, or have no agent."""
+    uuids = {domain.name: domain.uuid for domain in facts.domains}
+    forgotten = (
+        from_text(change.before.text, change.key.name)
+        for change in changes
+        if change.key.name.startswith(f"{FOLDER}/") and isinstance(change.before, File) and change.after is None
+    )
+    return tuple(record.guest for record in forgotten if record.begun and uuids.get(record.guest) == record.uuid)
 
 
 def _stays(domain: Domain, record: Record | None) -> str:

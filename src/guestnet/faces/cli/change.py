@@ -20,6 +20,7 @@ from guestnet.act.survey import Wish, survey
 from guestnet.decide.adopted import Hands
 from guestnet.decide.atstake import at_stake
 from guestnet.decide.plan import Plan
+from guestnet.decide.prefer.wanted import left
 from guestnet.decide.state import Change
 from guestnet.faces.cli.online import agreed, host
 from guestnet.faces.cli.options import Format, Options
@@ -71,13 +72,21 @@ def change(options: Options, wanted: Wish, yes: bool, *, verb: str, question: st
         again = _again(wanted, held.libvirt, memory)
         with guarded(head, seconds, options.uri):
             aside = act.apply(plan, again, held.libvirt, progress, head, always=bool(seconds))
-    said = "done: the host is as the file says" if wanted.spec else "done: nothing of guestnet is left"
+    said = "done: the host is as the file says" if wanted.spec else _gone(plan)
     for error in aside:
         typer.echo(str(error), err=True)
     typer.echo("the rest is done; guestnet plan shows what is left" if aside else said, err=True)
     if seconds:
         typer.echo(f"it undoes itself after {seconds} s, unless, from a new session: guestnet confirm", err=True)
     return int(bool(aside))
+
+
+def _gone(plan: Plan) -> str:
+    guests = left(plan.changes, plan.facts)
+    if not guests:
+        return "done: nothing of guestnet is left"
+    todo = ", ".join(f"guestnet prefer-ipv6 {guest} --undo" for guest in guests)
+    return f"done: nothing of guestnet is left but its lines in /etc/gai.conf of {', '.join(guests)}; later: {todo}"
 
 
 def edit(options: Options, make: Callable[[bytes], Edited], yes: bool, *, verb: str) -> tuple[Edited, Plan]:
