@@ -189,6 +189,46 @@ def test_ipv6_that_leads_nowhere(spine: Spine, own: RealGuest) -> None:
         assert held(own) == OWN
 
 
+def test_an_etc_that_takes_nothing(spine: Spine, own: RealGuest) -> None:
+    """A full disk, and one that is read-only: named with a remedy, and nothing stays beside the file."""
+    own.run("cp -a /etc /root/etc && mount -t tmpfs -o size=8m tmpfs /etc && cp -a /root/etc/. /etc")
+    for how, says, todo in (
+        ("dd if=/dev/zero of=/etc/filling bs=4k 2>/dev/null; true", "No space left on device", "make room on its disk"),
+        ("rm /etc/filling; mount -o remount,ro /etc", "Read-only file system", "make its /etc writable"),
+    ):
+        own.run(how)
+        done = spine.host.guestnet("prefer-ipv6", "web1", "--name", NAME, check=False)
+        assert done.returncode == 1
+        assert says in done.stderr
+        assert f"its file is as it was; {todo}" in done.stderr
+        assert held(own) == OWN
+        assert own.run("ls -A /etc | grep gai").stdout.split() == ["gai.conf"]
+    own.run("umount /etc && rm -r /root/etc")
+
+
+def test_apply_where_no_router_answers(spine: Spine, own: RealGuest) -> None:
+    """Nothing is written, and the rest is done; with a router that answers it is."""
+    host = spine.host
+    dead = "2001:db8:1::dead"
+    host.run(["ip", "-6", "route", "replace", "default", "via", dead, "dev", "up0"])
+    host.write(
+        FILE, SEED.replace("network: lab\n", "network: lab\n    prefer_ipv6: true\n").replace("4023:22", "4024:22")
+    )
+    done = host.guestnet("apply", "--yes", check=False)
+    host.run(["ip", "-6", "route", "replace", "default", "via", ROUTER6, "dev", "up0"])
+    assert done.returncode == 1
+    assert (
+        "prefer_ipv6 of guest web1: the host's IPv6 does not get out, and would wait in vain: the router" in done.stderr
+    )
+    assert f"{dead} on up0 does not answer" in done.stderr
+    assert "the rest is done" in done.stderr
+    assert "4024" in host.run(["nft", "list", "table", "inet", "guestnet"]).stdout
+    assert held(own) == OWN
+    apply(host)
+    assert asked(own)[0] == ROUTER6
+    apply(host, SEED)
+
+
 def test_a_name_that_shows_nothing(spine: Spine, own: RealGuest) -> None:
     for name, got in (("v4.example", ROUTER4), ("v6.example", ROUTER6), ("nobody.example", "no address")):
         done = spine.host.guestnet("prefer-ipv6", "web1", "--name", name, check=False)
