@@ -122,6 +122,8 @@ def test_leaving() -> None:
     forgotten = [Change(key, thing, None) for key, thing in there(off, {"web1": DONE}, leaving=True).items()]
     assert left(forgotten, off) == ("web1",)
     assert left(forgotten, facts(uuid="u2")) == ()
+    damaged = [Change(Key("memory", path_of(name)), File("{"), None) for name in ("web1", "gone")]
+    assert left(damaged, off) == ("web1",), "nobody knows what is in it"
     assert left([Change(KEY, Prefer((PREFIX,), "u1"), None)], facts()) == ()
 
 

@@ -12,6 +12,7 @@ from guestnet.decide.reach import outwards
 from guestnet.decide.state import Change, File, Key, Prefer, Thing
 from guestnet.spec.world import Guest, World
 from guestnet.words.addresses import is_private
+from guestnet.words.problems import GuestnetError
 
 _SIX = 6
 _SITE = 48  # RFC 4193 section 3.1: a ULA's first 48 bits are one site's
@@ -112,14 +113,19 @@ def notes(world: World, facts: Facts, records: Mapping[str, Record], *, leaving:
 
 
 def left(changes: Iterable[Change], facts: Facts) -> tuple[str, ...]:
-    """Guests that keep our lines though these changes forget their record: they are off, or have no agent."""
+    """Guests that keep our lines though these changes forget their record: they are off, or have no agent; or, for all
+    that a damaged record tells, may keep them."""
     uuids = {domain.name: domain.uuid for domain in facts.domains}
-    forgotten = (
-        from_text(change.before.text, change.key.name)
-        for change in changes
-        if change.key.name.startswith(f"{FOLDER}/") and isinstance(change.before, File) and change.after is None
-    )
-    return tuple(record.guest for record in forgotten if record.begun and uuids.get(record.guest) == record.uuid)
+    found = []
+    for change in changes:
+        if change.key.name.startswith(f"{FOLDER}/") and isinstance(change.before, File) and change.after is None:
+            try:
+                record = from_text(change.before.text, change.key.name)
+            except GuestnetError:
+                found += [name for name in uuids if path_of(name) == change.key.name]
+                continue
+            found += [record.guest] if record.begun and uuids.get(record.guest) == record.uuid else []
+    return tuple(found)
 
 
 def _stays(domain: Domain, record: Record | None) -> str:
