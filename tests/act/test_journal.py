@@ -11,7 +11,7 @@ import pytest
 from guestnet.act.journal import Begun, DamagedError, Edit, Head, Journal, forget, left, move_away, point
 from guestnet.act.undo import Undo
 from guestnet.decide.state import Change, Key, Setting
-from guestnet.words.problems import GuestnetError
+from guestnet.words.problems import GuestnetError, TheirsError
 
 ONE = Change(Key("setting", "a"), Setting("0"), Setting("1"))
 TWO = Change(Key("setting", "b"), None, Setting("2"))
@@ -106,6 +106,13 @@ def test_undo_goes_backwards_and_on_past_failures() -> None:
     assert [change.key.name for change in done] == ["a", "b", "a"]
     assert [change.after for change in done] == [Setting("0"), None, Setting("0")]
     assert [str(problem) for problem in problems] == ["setting b could not be put back: no (try)"]
+
+
+def test_undo_leaves_what_is_somebody_elses_by_now() -> None:
+    def put(change: Change) -> None:
+        raise TheirsError(f"{change.key.name} is not guestnet's")
+
+    assert Undo(put, (ONE, TWO)).run() == [], "nothing to see to: the journal can go"
 
 
 def test_steps_written_together_are_all_there(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from guestnet.act import journal
 from guestnet.act.journal import Head
 from guestnet.act.tidy import tidy
 from guestnet.act.undo import Undo
+from guestnet.compile import netxml
+from guestnet.decide import adopted
 from guestnet.decide.desired import MEMORY
 from guestnet.decide.plan import Plan
 from guestnet.decide.state import APPLIED, Change, File, Key, Thing
@@ -47,7 +49,16 @@ def recover(libvirt: Libvirt) -> Head | None:
     if begun is None:
         return None
     with undisturbed():
+        # The mark does not tell whose a network is that was to come into our hands, or to leave them. One with another
+        # definition than it had on that way was changed by somebody since, and is left to them.
+        there = libvirt.xmls()
+        libvirt.adopting = frozenset(
+            name
+            for name, known in adopted.handed(begun.changes).items()
+            if name in there and netxml.canonical(there[name][0]) in known
+        )
         problems = Undo(lambda change: put(libvirt, change), begun.changes).run()
+        libvirt.adopting = frozenset()
     if problems:
         aside = f"an apply that was cut off is only partly undone; to go on without that, move {journal.PATH} away"
         raise ProblemsError(problems, aside)
@@ -94,6 +105,7 @@ def apply(  # noqa: PLR0913  the last by keyword
         with undisturbed():
             _end(written, plan, always=always, last=head.verb == journal.DESTROY)
     except BaseException as error:
+        libvirt.adopting = frozenset(adopted.handed(undo.steps))  # also those that were given back
         _take_back(undo, written, report, error)
         raise
     return tuple(aside.values())

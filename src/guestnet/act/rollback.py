@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from guestnet.act import journal
 from guestnet.act.journal import Begun, Edit
 from guestnet.act.remember import remember
-from guestnet.decide import back, served
+from guestnet.decide import adopted, back, served
 from guestnet.decide.desired import MEMORY
 from guestnet.decide.plan import Plan, make_plan
 from guestnet.decide.prefer import wanted as prefer
@@ -55,6 +55,8 @@ def last() -> Begun:
 
 def way(begun: Begun, libvirt: Libvirt, *, spare: bool = False) -> Way:
     """`spare`: what somebody else has changed since is left as it is, instead of told."""
+    # A network that was given back, then or on this way back, is looked at also without its mark.
+    libvirt.adopting = frozenset(adopted.handed(begun.changes))
     memory, _ = remember(libvirt, None)
     facts = read_facts(libvirt, memory)
     changed = back.net(begun.changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from guestnet.decide.state import Change
-from guestnet.words.problems import AsideError, GuestnetError, Problem
+from guestnet.words.problems import AsideError, GuestnetError, Problem, TheirsError
 
 
 class Undo:
@@ -18,6 +18,11 @@ class Undo:
     def push(self, change: Change) -> None:
         self._steps.append(change)
 
+    @property
+    def steps(self) -> tuple[Change, ...]:
+        """Those that are not taken back yet."""
+        return tuple(self._steps)
+
     def run(self) -> list[Problem]:
         """Takes everything back. Goes on past failures and returns them all: the more is undone the better."""
         problems = []
@@ -26,8 +31,8 @@ class Undo:
             try:
                 # Without a `before`, the step is done whole, whatever state a half-done one left.
                 self._put(Change(change.key, None, change.before))
-            except AsideError:
-                continue  # a guest that does not answer is seen to by the next plan
+            except (AsideError, TheirsError):
+                continue  # a guest that does not answer, or what is somebody else's by now: the next plan names it
             except GuestnetError as error:
                 what = f"{change.key.kind} {change.key.name} could not be put back: {error.what}"
                 problems.append(Problem(what, error.todo or "see to it, then apply again"))

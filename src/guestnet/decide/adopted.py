@@ -4,12 +4,12 @@ waits for their next restart. Pure."""
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from guestnet.compile import dhcp, netlive, netmerge, netxml
 from guestnet.decide.facts import Facts
-from guestnet.decide.state import Folder, Key, Network, State, Thing
+from guestnet.decide.state import Change, Folder, Key, Network, State, Thing
 from guestnet.spec.world import World
 
 
@@ -24,6 +24,21 @@ class Hands:
 
 NOBODYS = Hands()
 LEAVING = Hands(restart=True)  # nothing of guestnet is to stay: also not in what runs
+
+
+def handed(changes: Iterable[Change]) -> dict[str, frozenset[str]]:
+    """The networks that come into guestnet's hands or leave them by these changes, by name: every definition that one
+    has on the way, so that it is known again also where it has no mark of ours."""
+    found: dict[str, set[str]] = {}
+    passed = set()
+    for change in changes:
+        sides = [side for side in (change.before, change.after) if isinstance(side, Network)]
+        found.setdefault(change.key.name, set()).update(
+            text for side in sides for text in (side.xml, side.running) if text
+        )
+        if len({netxml.is_ours(side.xml or side.running or "") for side in sides}) > 1:
+            passed.add(change.key.name)
+    return {name: frozenset(found[name]) for name in passed}
 
 
 def settle(desired: State, live: State, world: World, facts: Facts, hands: Hands) -> tuple[State, tuple[str, ...]]:

@@ -23,7 +23,7 @@ from guestnet.decide.state import Network
 from guestnet.host import bridges
 from guestnet.host import taps as host_taps
 from guestnet.words.pci import PARTS, joined
-from guestnet.words.problems import AsideError, GuestnetError, SilentError
+from guestnet.words.problems import AsideError, GuestnetError, SilentError, TheirsError
 from guestnet.words.shown import shown
 from guestnet.words.xmladdress import xml_interface
 
@@ -72,7 +72,7 @@ def isolated(taps: Iterable[Tap], network: str, xml: str | None) -> set[str]:
 class Libvirt:
     """A connection to libvirt; use it with `with`."""
 
-    adopting: frozenset[str] = frozenset()  # names of networks of others that count as ours from now on
+    adopting: frozenset[str] = frozenset()  # names of networks without our mark that count as ours from now on
 
     def __init__(self, uri: str | None = None) -> None:
         self._uri = uri
@@ -147,18 +147,20 @@ class Libvirt:
 
     def put_network(self, name: str, before: Network | None, after: Network | None) -> None:
         """Makes the network what `after` says; a running one that changes is updated as it runs, where libvirt can;
-        else it is restarted, and its taps are put back."""
+        else it is restarted, and its taps are put back. Raises TheirsError: it is somebody else's."""
         with _speaking(f"network {name}"):
             net = self._find(name)
-            if net is not None and not self._ours(name, _definition(net)):
-                if after is not None and netxml.canonical(_definition(net)) == after.xml:
+            if net is not None and not netxml.is_ours(_definition(net)):
+                if after is not None and _is(net, after):
                     return  # it was given back, or an adoption that did not come that far is undone
-                raise GuestnetError(f"network {name} is not guestnet's", "it is left as it is")
+                if after is None or name not in self.adopting:
+                    raise TheirsError(f"network {name} is not guestnet's", "it is left as it is")
             if after is None:
                 self._remove(net)
                 return
-            if not after.xml and net is not None and net.isPersistent():
-                net.undefine()  # it had no stored definition, and runs on
+            if not after.xml and net is not None:
+                if net.isPersistent():
+                    net.undefine()  # it had no stored definition, and runs on
                 return
             if net is None or before is None or before.xml != after.xml or not net.isPersistent():
                 net = self._define(net, after.xml)
@@ -320,6 +322,13 @@ def _gone_meanwhile() -> Iterator[None]:
 def _definition(net: libvirt.virNetwork) -> str:
     """The stored one, else what runs."""
     return str(net.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE if net.isPersistent() else 0))
+
+
+def _is(net: libvirt.virNetwork, wanted: Network) -> bool:
+    """Whether it is that already, all of it."""
+    running = netxml.canonical(net.XMLDesc()) if net.isActive() else None
+    stored = netxml.canonical(_definition(net)) if net.isPersistent() else ""
+    return (stored, running, _autostart(net)) == (wanted.xml, wanted.running, wanted.autostart)
 
 
 def _autostart(net: libvirt.virNetwork) -> bool:

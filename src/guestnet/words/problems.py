@@ -67,6 +67,10 @@ class ConflictError(GuestnetError):
     """Somebody else changed the same thing meanwhile; theirs is left as it is."""
 
 
+class TheirsError(GuestnetError):
+    """What was to be changed is somebody else's by now, and is left as it is."""
+
+
 class AsideError(GuestnetError):
     """Something that could not be done and that nothing else waits for: the rest goes on, and it is said at the end."""
 
