@@ -246,3 +246,11 @@ def test_a_reservation_that_changes_under_a_running_guest() -> None:
         assert world.targets() == {"30"}
         assert reached() == "web2 tcp 80 from 203.0.113.9"
         assert not host.exists(NOW)
+        host.guestnet("rollback", "--yes")
+        assert world.targets() == {"30"}, "the address that it has, until its next lease"
+        assert host.exists(NOW)
+        host.run([HOOK, "-", "rules"])
+        assert world.targets() == {"30"}
+        assert reached() == "web2 tcp 80 from 203.0.113.9"
+        host.write("/etc/guestnet/guestnet.yaml", CHANGED.format(last=20))
+        assert "Nothing to do" in host.guestnet("plan").stdout

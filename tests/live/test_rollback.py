@@ -116,18 +116,21 @@ def test_what_somebody_else_changed_is_not_overwritten(lab: Lab) -> None:
 
 
 def test_guests_that_came_and_went_meanwhile(lab: Lab) -> None:
-    """Forwards are in force for guests that run now, not for those that ran then."""
+    """Forwards are in force for guests that run now, not for those that ran then; no more for one that the apply had
+    brought, which was off then, so that none of the forwards in force was changed by it."""
     apply(lab.host)
     lab.host.libvirtd.restart()
     guest = lab.host.define_guest("web1", "lab", MAC)
-    apply(lab.host, SEED + "  late: {network: lab}\n")
+    apply(lab.host, SEED + '  late: {network: lab, forwards: ["7070:70"]}\n')
     guest.start()
     assert "4080" in elements(lab.host)
     late = lab.host.define_guest("late", "lab", "52:54:00:aa:bb:cc")
     late.start()
     assert lab.host.exists("/var/lib/libvirt/dnsmasq/guestnet-lab/late"), "written by the hook"
+    assert "7070" in elements(lab.host)
     lab.host.guestnet("rollback", "--yes")
     assert "4080" in elements(lab.host)
+    assert "7070" not in elements(lab.host)
     assert not lab.host.exists("/var/lib/libvirt/dnsmasq/guestnet-lab/late")
     assert "Nothing to do" in apply(lab.host, SEED)
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from guestnet.act import journal
 from guestnet.act.journal import Begun, Edit
 from guestnet.act.remember import remember
-from guestnet.decide import adopted, back, served
+from guestnet.decide import adopted, back, served, whereabouts
 from guestnet.decide.desired import MEMORY
 from guestnet.decide.plan import Plan, make_plan
 from guestnet.decide.prefer import wanted as prefer
 from guestnet.decide.state import APPLIED, SOURCE, File, Key, State
-from guestnet.host import files, listeners, preferences
+from guestnet.host import files, listeners, preferences, whohas
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
 from guestnet.host.libvirt import Libvirt
@@ -63,6 +63,7 @@ def way(begun: Begun, libvirt: Libvirt, *, spare: bool = False) -> Way:
     live = observe(libvirt, {key: change.after for key, change in changed.items() if change.after is not None})
     live |= prefer.there(facts, preferences.records(), leaving=False)
     world, now = _world(_before(live, begun)), _world(live)
+    facts = replace(facts, neighbours=whohas.asked(facts.neighbours, whereabouts.to_ask(world or _NOTHING, facts)))
     facts = replace(facts, programs=listeners.programs(served.sockets(world or _NOTHING, facts)))
     target = back.before(live, begun.changes, facts, world)
     theirs = back.conflicts(live, begun.changes, target)

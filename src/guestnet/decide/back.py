@@ -1,7 +1,7 @@
 """The way back from an apply: what each thing was before it, on the host as it is by now. Pure.
 
-What changes by itself is not put back to what it was then: forwards are in force for guests that run now, and what a
-hook wrote for a guest stays as long as its guest is known.
+What changes by itself is not put back to what it was then: forwards are in force for guests that run now, also where
+the apply itself had nothing to do with them, and what a hook wrote for a guest stays as long as its guest is known.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from guestnet.compile import hookdata
-from guestnet.decide.desired import FORWARDING, running_elements
+from guestnet.decide.desired import FORWARDING, follows, in_force
 from guestnet.decide.facts import Facts
 from guestnet.decide.state import Change, File, Key, Network, State, Table, Thing
 from guestnet.spec.world import World
@@ -33,13 +33,17 @@ def before(live: State, begun: Iterable[Change], facts: Facts, world: World | No
     changed = net(begun)
     target = dict(live)
     for key, change in changed.items():
-        thing = _settled(change.before, facts, world)
+        thing = _settled(change.before)
         if key.kind == "setting" and (thing is None or _needed(key, facts)):
             continue
         if thing is None:
             target.pop(key, None)
         else:
             target[key] = thing
+    if world is not None:
+        table = target.get(Key("table", "guestnet"))
+        now = in_force(world, facts, table.listing if isinstance(table, Table) else None)
+        target = {key: thing for key, thing in target.items() if not follows(key)} | now
     return {key: thing for key, thing in target.items() if key in changed or not _stray(key, target)}
 
 
@@ -54,14 +58,8 @@ def conflicts(live: State, begun: Iterable[Change], target: State) -> tuple[Key,
     )
 
 
-def _settled(thing: Thing | None, facts: Facts, world: World | None) -> Thing | None:
-    match thing:
-        case Table() if world is not None:
-            return replace(thing, elements=running_elements(world.guests, facts))
-        case Network():
-            return replace(thing, unplugged=(), unrecorded=(), wrong=())
-        case _:
-            return thing
+def _settled(thing: Thing | None) -> Thing | None:
+    return replace(thing, unplugged=(), unrecorded=(), wrong=()) if isinstance(thing, Network) else thing
 
 
 def _needed(key: Key, facts: Facts) -> bool:

@@ -87,12 +87,8 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str, let_in:
     if world.networks:
         table = ruleset.table(world)
         state |= _files(world, wanted, table)
-        state |= _followed(world, facts)
         state[Key("hookdata", hookdata.LET_IN)] = File(let_in)
-        running = _running(world.guests, facts)
-        prefixes = translation.elements(world.networks, running)
-        state[Key("table", "guestnet")] = Table(table, running_elements(world.guests, facts), tuple(prefixes.items()))
-        state |= {Key("ndp", entry): Ndp() for guest in running for entry in ndp.entries(guest)}
+        state |= in_force(world, facts, table)
         state |= admit.admits(world, facts, memory)
         state[Key("hookdata", ADMIT_FILE)] = File(admit.hook_file(world, memory))
     state |= _loopback(world, facts)
@@ -196,6 +192,28 @@ def _followed(world: World, facts: Facts) -> dict[Key, Thing]:
             text = hookdata.now_file(guest, has, whereabouts.led(guest, has))
             state[Key("hookdata", f"{hookdata.NOW}/{dhcp.file_name(guest.name)}")] = File(text)
     return state
+
+
+def in_force(world: World, facts: Facts, table: str | None) -> dict[Key, Thing]:
+    """What follows the guests as they start, stop and move, whatever else changes: the forwards of those that run, to
+    the address that each has now, in the table of that text (None: there is none); what is translated and answered for
+    on the uplink; what the hook is to know of addresses that are others."""
+    if not world.networks:
+        return {} if table is None else {Key("table", "guestnet"): Table(table)}
+    world = whole.outwards(world, facts)
+    running = _running(world.guests, facts)
+    state = _followed(world, facts) | {Key("ndp", entry): Ndp() for guest in running for entry in ndp.entries(guest)}
+    if table is None:
+        return state
+    prefixes = translation.elements(world.networks, running)
+    return state | {
+        Key("table", "guestnet"): Table(table, running_elements(world.guests, facts), tuple(prefixes.items()))
+    }
+
+
+def follows(key: Key) -> bool:
+    """Whether it comes and goes with guests as `in_force` has it, but for the table."""
+    return key.kind == "ndp" or (key.kind == "hookdata" and key.name.startswith(f"{hookdata.NOW}/"))
 
 
 def running_elements(guests: tuple[Guest, ...], facts: Facts) -> tuple[tuple[str, tuple[str, ...]], ...]:
