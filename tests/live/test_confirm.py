@@ -94,6 +94,27 @@ def test_not_confirmed(lab: Lab) -> None:
     assert "nobody confirmed the apply of" in host.read("/var/log/guestnet/countdown.log")
 
 
+def test_what_the_undoing_spares_is_named(lab: Lab) -> None:
+    """And the rest is undone, though all that was left of it is what guestnet keeps for itself."""
+    host = lab.host
+    host.write(FILE, SEED.replace("mode: nat", "mode: nat\n    mtu: 1400"))
+    host.guestnet("apply", "--yes", "--confirm", "4")
+    xml = host.virsh("net-dumpxml", "--inactive", "lab").stdout
+    assert "1400" in xml
+    host.define_network(xml.replace("1400", "1300"), start=False)
+    wait_for("the undoing", lambda: not host.exists(PENDING), timeout=30)
+    wait_for("the end of the countdown", lambda: not countdown(host))
+    spared = "undone, but for what somebody else has changed since: network lab"
+    assert f"it is {spared}" in host.read("/var/log/guestnet/countdown.log")
+    assert "1300" in host.virsh("net-dumpxml", "--inactive", "lab").stdout
+    assert host.read("/var/lib/guestnet/applied.yaml") == SEED
+    late = host.guestnet("confirm", check=False).stderr
+    assert "too late: it was undone at " in late
+    assert spared.partition(", ")[2] in late
+    host.write(FILE, SEED)
+    assert "network lab" in host.guestnet("plan").stdout
+
+
 def test_rollback_while_it_waits(lab: Lab) -> None:
     """Without a question, whose answer might not come."""
     before = snapshot(lab.host)

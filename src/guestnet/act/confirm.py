@@ -20,7 +20,7 @@ from guestnet.act.apply import Report, apply, recover, undisturbed
 from guestnet.act.edit import edited
 from guestnet.act.journal import ROLLBACK, Begun, Head
 from guestnet.act.rollback import Way
-from guestnet.decide.state import Change, File
+from guestnet.decide.state import Change, File, Key
 from guestnet.host import clock, countdown, files, lock
 from guestnet.host.libvirt import Libvirt
 from guestnet.words.problems import AsideError, GuestnetError
@@ -49,6 +49,17 @@ class Pending:
 
     def __str__(self) -> str:
         return f"the apply of {_clock(self.at)} waits for its confirmation, another {self.left:.0f} s"
+
+
+@dataclass(frozen=True)
+class Undone:
+    """The apply that was gone back from, and what of it was left, because somebody else has changed it since."""
+
+    head: Head
+    spared: tuple[Key, ...] = ()
+
+    def __str__(self) -> str:
+        return f"undone{_but(self.spared)}"
 
 
 def waiting() -> Pending | None:
@@ -112,16 +123,16 @@ def stands(pending: Pending) -> bool:
     return _stands() == pending.id
 
 
-def forget(how: Literal["confirmed", "undone", ""] = "") -> None:
-    """Nothing waits any more; `how` that came, for who asks."""
+def forget(how: Literal["confirmed", "undone", ""] = "", spared: tuple[Key, ...] = ()) -> None:
+    """Nothing waits any more; `how` that came, and what was `spared` in the undoing, for who asks."""
     if Path(PATH).exists():
         files.remove(PATH)
         if how:
-            files.write(str(_LAST), File(f"{how} {_clock(time.time())}\n"))
+            files.write(str(_LAST), File(f"{how} {_clock(time.time())}{_but(spared)}\n"))
     countdown.stop()
 
 
-def undo(libvirt: Libvirt, report: Report) -> Head | None:
+def undo(libvirt: Libvirt, report: Report) -> Undone | None:
     """Goes back from the apply that waits, whatever is left of it, and says which that was; None when it was gone
     already. What somebody else has changed meanwhile is left as it is. Needs `changing`."""
     pending = waiting()
@@ -130,13 +141,14 @@ def undo(libvirt: Libvirt, report: Report) -> Head | None:
     cut_off = recover(libvirt)
     if cut_off is not None and cut_off.verb != ROLLBACK:
         forget("undone")
-        return cut_off
+        return Undone(cut_off)
     begun = journal.point()
     if begun is None or begun.head.id != pending.id:
         forget("undone")  # it was killed before it had begun, or after it was undone
         return None
-    back(begun, rollback.way(begun, libvirt, spare=True), libvirt, report)
-    return begun.head
+    way = rollback.way(begun, libvirt, spare=True)
+    back(begun, way, libvirt, report)
+    return Undone(begun.head, way.conflicts)
 
 
 def back(begun: Begun, way: Way, libvirt: Libvirt, report: Report) -> tuple[AsideError, ...]:
@@ -149,8 +161,12 @@ def back(begun: Begun, way: Way, libvirt: Libvirt, report: Report) -> tuple[Asid
     edit = rollback.edit(begun)
     with edited(begun.head.file, edit.after, edit.before) if edit else nullcontext():
         aside = apply(way.plan, again, libvirt, report, Head(ROLLBACK, begun.head.file), always=True)
-    forget("undone")
+    forget("undone", way.conflicts)
     return aside
+
+
+def _but(spared: tuple[Key, ...]) -> str:
+    return f", but for what {rollback.named(spared)}" if spared else ""
 
 
 def _pending(name: str, seconds: int, uri: str | None) -> Pending:
@@ -167,7 +183,7 @@ def _stands() -> str:
 
 
 def _last() -> tuple[str, str]:
-    """How the last that waited ended, and when."""
+    """How the last that waited ended, and when, with what was left of it."""
     found = files.read(str(_LAST))
     how, _, when = (found.text.strip() if found else "").partition(" ")
     return how, when

@@ -5,6 +5,7 @@ It goes through the same steps as any apply: shown, asked for, journalled, undon
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from guestnet.act import journal
@@ -70,7 +71,7 @@ def way(begun: Begun, libvirt: Libvirt, *, spare: bool = False) -> Way:
     if spare:
         kept = {key: live[key] for key in theirs}
         target = {**target, **kept}
-    plan = make_plan(world or _NOTHING, facts, live, target, now)
+    plan = make_plan(world or _NOTHING, facts, live, target, now, exact=True)
     source = target.get(Key("memory", SOURCE))
     return Way(plan, theirs, source.text if isinstance(source, File) else None)
 
@@ -84,6 +85,11 @@ def _before(live: State, begun: Begun) -> State:
             if change.before is not None:
                 found[key] = change.before
     return found
+
+
+def named(theirs: Iterable[Key]) -> str:
+    """What somebody else has changed since, in words."""
+    return "somebody else has changed since: " + ", ".join(f"{kind} {name}" for kind, name in theirs)
 
 
 def edit(begun: Begun) -> Edit | None:

@@ -36,12 +36,15 @@ class Plan:
         return hashlib.sha256(data.encode()).hexdigest()[:6]
 
 
-def make_plan(world: World, facts: Facts, live: State, desired: State, before: World | None = None) -> Plan:
-    """`before`: what the file said when it was applied last; None when nobody knows."""
+def make_plan(  # noqa: PLR0913  the last by keyword
+    world: World, facts: Facts, live: State, desired: State, before: World | None = None, *, exact: bool = False
+) -> Plan:
+    """`before`: what the file said when it was applied last; None when nobody knows. `exact`: also what is only spelled
+    otherwise."""
     changes = compare(live, desired)
     said = (*notices(world, facts), *admit.notes(world, facts, desired))
     flipped = None if before is None else flips(before, world, facts)
-    if _only_spelled_otherwise(changes, same=flipped == ()):
+    if not exact and _only_spelled_otherwise(changes, same=flipped == ()):
         changes = ()
     return Plan(world, facts, changes, conflicts(world, facts, live, changes), said, flipped)
 

@@ -59,8 +59,10 @@ def _undo(uri: str | None) -> None:
     with Libvirt(uri or SYSTEM) as libvirt, changing(wait=True):
         pending = confirm.waiting()
         if pending is not None and not pending.left:
-            head = confirm.undo(libvirt, progress)
-            said = f"nobody confirmed the apply of {head.when}: it is undone" if head else "nothing was left to undo"
+            done = confirm.undo(libvirt, progress)
+            said = (
+                f"nobody confirmed the apply of {done.head.when}: it is {done}" if done else "nothing was left to undo"
+            )
             print(f"{time.strftime('%H:%M:%S')} {said}", file=sys.stderr, flush=True)
 
 

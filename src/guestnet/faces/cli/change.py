@@ -197,8 +197,8 @@ def _confirmed(libvirt: Libvirt, verb: str) -> bool:
     if pending.left:
         countdown.start()  # it may have been killed
         raise GuestnetError(str(pending), "guestnet confirm keeps it, guestnet rollback undoes it; then try again")
-    confirm.undo(libvirt, progress)
-    typer.echo("an earlier apply was not confirmed in time; it has been undone", err=True)
+    done = confirm.undo(libvirt, progress)
+    typer.echo(f"an earlier apply was not confirmed in time; it has been {done or 'undone'}", err=True)
     return True
 
 

@@ -65,11 +65,11 @@ def _back(options: Options, held: Held, yes: bool) -> int:
 
 
 def _refuse(way: Way, spared: str) -> None:
+    from guestnet.act.rollback import named
     from guestnet.words.problems import ConflictError
 
     if way.conflicts:
-        names = ", ".join(f"{kind} {name}" for kind, name in way.conflicts)
-        what = f"somebody else has changed since: {names}; going back would overwrite that; {spared}"
+        what = f"{named(way.conflicts)}; going back would overwrite that; {spared}"
         raise ConflictError(what, "guestnet plan shows it, guestnet apply makes it what the file says; then go back")
 
 
