@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from guestnet.faces.cli.options import Options
+from guestnet.faces.cli.options import Never, Options
 
 Networks = Annotated[list[str], typer.Argument(metavar="NETWORK...", help="by libvirt's name")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def adopt(context: typer.Context, networks: Networks, yes: Yes = False) -> int:
+def adopt(context: typer.Context, networks: Networks, yes: Yes = False, never: Never = False) -> int:
     """Take over libvirt networks that are there, without restarting them: into the file, comments kept."""
     from guestnet.decide.adopted import Hands
     from guestnet.faces.cli.change import hand_over
@@ -43,10 +43,10 @@ def adopt(context: typer.Context, networks: Networks, yes: Yes = False) -> int:
         return edit.Edited(done.text, first, done.after, None)
 
     hands = Hands(adopt=frozenset(networks))
-    return hand_over(options, make, hands, yes, verb="adopt", question="Take this over?")
+    return hand_over(options, make, hands, yes, never, verb="adopt", question="Take this over?")
 
 
-def release(context: typer.Context, networks: Networks, yes: Yes = False) -> int:
+def release(context: typer.Context, networks: Networks, yes: Yes = False, never: Never = False) -> int:
     """Give networks back: they run on, without forwards, reservations and rules of guestnet, and leave the file."""
     from guestnet.decide.adopted import Hands
     from guestnet.faces.cli.change import hand_over
@@ -63,4 +63,4 @@ def release(context: typer.Context, networks: Networks, yes: Yes = False) -> int
         return edit.Edited(done.text, first, done.after, None)
 
     hands = Hands(release=frozenset(networks))
-    return hand_over(options, make, hands, yes, verb="release", question="Give this back?")
+    return hand_over(options, make, hands, yes, never, verb="release", question="Give this back?")

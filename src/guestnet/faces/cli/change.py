@@ -64,6 +64,8 @@ def change(options: Options, wanted: Wish, yes: bool, *, verb: str, question: st
         if not plan.changes:
             return 0
         seconds = _seconds(plan, care, yes, held.spared) if verb == "apply" else None
+        if verb != "apply":
+            attended(plan, yes, care.never, held.spared)
         if not agreed(question, yes):
             raise GuestnetError(held.spared)
         if not yes:  # whoever was asked may have thought it over for an hour
@@ -89,9 +91,12 @@ def _gone(plan: Plan) -> str:
     return f"done: nothing of guestnet is left but its lines in /etc/gai.conf of {', '.join(guests)}; later: {todo}"
 
 
-def edit(options: Options, make: Callable[[bytes], Edited], yes: bool, *, verb: str) -> tuple[Edited, Plan]:
-    """The file edited and applied, or both as they were. It asks only when the plan holds more than that edit: what
-    differs from the file already. Read under the lock, so that two of these do not undo each other."""
+def edit(
+    options: Options, make: Callable[[bytes], Edited], yes: bool, never: bool, *, verb: str
+) -> tuple[Edited, Plan]:
+    """The file edited and applied, or both as they were. It asks only when the plan holds more than that edit, what
+    differs from the file already, or when the SSH session is at stake and not `never`. Read under the lock, so that two
+    of these do not undo each other."""
     with changing(options, verb) as held:
         source = read(Path(options.file))
         found = make(source)
@@ -100,9 +105,12 @@ def edit(options: Options, make: Callable[[bytes], Edited], yes: bool, *, verb: 
         if plan.problems:
             raise ProblemsError(list(plan.problems))
         pending, _ = survey(Wish(found.before, source.decode()), held.libvirt)
-        if pending.changes or options.format is Format.json:
+        risky = bool(at_stake(plan))
+        if pending.changes or risky or options.format is Format.json:
             show(plan, options)
-        if pending.changes and not agreed("More than this differs from the file. Apply all of it?", yes):
+        attended(plan, yes, never, held.spared)
+        question = "More than this differs from the file. Apply all of it?" if pending.changes else "Apply this?"
+        if (pending.changes or (risky and not never)) and not agreed(question, yes):
             raise GuestnetError(held.spared)
         # A link stays one: what it leads to is written.
         file = str(Path(options.file).resolve())
@@ -121,6 +129,7 @@ def hand_over(  # noqa: PLR0913  the last two by keyword
     make: Callable[[bytes, Libvirt], Edited],
     hands: Hands,
     yes: bool,
+    never: bool,
     *,
     verb: str,
     question: str,
@@ -134,6 +143,7 @@ def hand_over(  # noqa: PLR0913  the last two by keyword
         show(plan, options)
         if plan.problems:
             raise ProblemsError(list(plan.problems))
+        attended(plan, yes, never, held.spared)
         if not agreed(question, yes):
             raise GuestnetError(held.spared)
         file = str(Path(options.file).resolve())
@@ -162,6 +172,14 @@ def show(plan: Plan, options: Options) -> None:
         typer.echo(json.dumps(plan_data(plan), indent=2))
     else:
         print_plan(plan, pending=False)
+
+
+def attended(plan: Plan, yes: bool, never: bool, spared: str) -> None:
+    """Of verbs that do not undo themselves. Raises GuestnetError when the SSH session is at stake, and nobody is at a
+    terminal to have read so."""
+    if yes and not never and at_stake(plan) and not sys.stdin.isatty():
+        what = f"the SSH session that this is done from is at stake; {spared}"
+        raise GuestnetError(what, "do it from a terminal or another way in, or say --no-confirm")
 
 
 def same(plan: Plan, checksum: str | None, spared: str) -> None:

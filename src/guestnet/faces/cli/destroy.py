@@ -6,18 +6,19 @@ from typing import Annotated
 
 import typer
 
-from guestnet.faces.cli.options import Options
+from guestnet.faces.cli.options import Never, Options
 
 
 def destroy(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    never: Never = False,
 ) -> int:
     """Take away every network, rule, hook and file of guestnet."""
     from guestnet.act.journal import DESTROY
     from guestnet.act.survey import Wish
-    from guestnet.faces.cli.change import change
+    from guestnet.faces.cli.change import Care, change
 
     options: Options = context.obj
     question = "Take all of this away, remembered addresses included?"
-    return change(options, Wish(None), yes, verb=DESTROY, question=question)
+    return change(options, Wish(None), yes, verb=DESTROY, question=question, care=Care(never=never))

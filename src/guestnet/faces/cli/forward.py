@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from guestnet.faces.cli.options import Format, Options
+from guestnet.faces.cli.options import Format, Never, Options
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add, remove and list forwards.")
 
@@ -26,6 +26,7 @@ def add(  # noqa: PLR0913, PLR0917  typer's way: an argument each
     ] = None,
     description: Annotated[str, typer.Option("--description", metavar="TEXT", help="What it is for.")] = "",
     yes: Yes = False,
+    never: Never = False,
 ) -> int:
     """Write a forward into the file, comments kept, and put it in force at once."""
     from guestnet.faces.cli.change import edit
@@ -33,7 +34,7 @@ def add(  # noqa: PLR0913, PLR0917  typer's way: an argument each
 
     options: Options = context.obj
     made = files.made(forward, tuple(source or ()), description)
-    done, plan = edit(options, lambda text: files.add(text, options.file, guest, made), yes, verb="forward add")
+    done, plan = edit(options, lambda text: files.add(text, options.file, guest, made), yes, never, verb="forward add")
     running = any(domain.name == guest and domain.running for domain in plan.facts.domains)
     state = "in force" if running else f"in force when {guest} runs"
     if done.forward:
@@ -49,13 +50,16 @@ def remove(
         str, typer.Argument(metavar="FORWARD|PORT[/PROTO]", help="as it is written, or the host's port")
     ],
     yes: Yes = False,
+    never: Never = False,
 ) -> int:
     """Take a forward out of the file, and end it at once."""
     from guestnet.faces.cli.change import edit
     from guestnet.spec import edit as files
 
     options: Options = context.obj
-    done, _ = edit(options, lambda text: files.remove(text, options.file, guest, forward), yes, verb="forward remove")
+    done, _ = edit(
+        options, lambda text: files.remove(text, options.file, guest, forward), yes, never, verb="forward remove"
+    )
     if done.forward:
         typer.echo(f"removed from {guest}: {files.told(done.forward)}", err=True)
     return 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guestnet.faces.cli.options import Options
+from guestnet.faces.cli.options import Never, Options
 
 if TYPE_CHECKING:
     from guestnet.act.journal import Begun
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def rollback(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    never: Never = False,
 ) -> int:
     """Go back to how the host was before the last apply, however long ago that was; needs no file."""
     from guestnet.act import journal
@@ -28,13 +29,13 @@ def rollback(
             typer.echo("done: the host is as it was before that", err=True)
             _say(held.recovered.file, edited=False)
             return 0
-        return _back(options, held, yes)
+        return _back(options, held, yes, never)
 
 
-def _back(options: Options, held: Held, yes: bool) -> int:
+def _back(options: Options, held: Held, yes: bool, never: bool) -> int:
     from guestnet.act import confirm
     from guestnet.act import rollback as act
-    from guestnet.faces.cli.change import same, show
+    from guestnet.faces.cli.change import attended, same, show
     from guestnet.faces.cli.online import agreed
     from guestnet.faces.report import progress
     from guestnet.words.problems import GuestnetError, ProblemsError
@@ -51,7 +52,10 @@ def _back(options: Options, held: Held, yes: bool) -> int:
     if way.plan.problems:
         raise ProblemsError(list(way.plan.problems))
     # While something waits nobody is asked: the answer may not come, and would be waited for past the deadline.
-    yes = yes or confirm.waiting() is not None
+    # And it would be done all the same, by the countdown.
+    waits = confirm.waiting() is not None
+    yes = yes or waits
+    attended(way.plan, yes, never or waits, held.spared)
     if not agreed("Go back to this?", yes):
         raise GuestnetError(held.spared)
     if not yes:  # whoever was asked may have thought it over for an hour
