@@ -35,3 +35,14 @@ def test_no_network_is_stopped_that_could_not_be_started_again() -> None:
         apply(lab.host)
         assert "other.internal" in lab.host.virsh("net-dumpxml", "lab").stdout
         assert plugged(lab)
+
+
+def test_only_the_way_out_is_flushed() -> None:
+    """libvirt's NAT alone: plan and doctor say so."""
+    with Lab() as lab:
+        apply(lab.host, SEED)
+        lab.host.libvirtd.restart()
+        lab.host.run(["iptables", "-t", "nat", "-F"])
+        assert "libvirt's own firewall rules are gone" in " ".join(lab.host.guestnet("plan").stdout.split())
+        lab.host.libvirtd.restart()
+        assert "libvirt's own firewall rules are gone" not in " ".join(lab.host.guestnet("plan").stdout.split())

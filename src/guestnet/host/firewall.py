@@ -142,9 +142,11 @@ def _ours(rule: str) -> bool:
 
 
 def libvirt_rules() -> bool:
-    """Whether libvirt's own rules are there, by the backend that it uses: jumps in FORWARD, or a table (>= 10.4)."""
-    jump = ("-w", "5", "-C", "FORWARD", "-j", "LIBVIRT_FWI")
-    return succeeds("iptables", *jump) or succeeds("nft", "list", "table", "ip", "libvirt_network")
+    """Whether libvirt's own rules are there, by the backend that it uses: jumps in FORWARD and, for NAT, in POSTROUTING,
+    or a table (>= 10.4). What is in its chains is not looked at."""
+    jumps = (("-C", "FORWARD", "-j", "LIBVIRT_FWI"), ("-t", "nat", "-C", "POSTROUTING", "-j", "LIBVIRT_PRT"))
+    there = all(succeeds("iptables", "-w", "5", *jump) for jump in jumps)
+    return there or succeeds("nft", "list", "table", "ip", "libvirt_network")
 
 
 def bridge_filter() -> tuple[str, ...]:
