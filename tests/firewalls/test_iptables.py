@@ -100,14 +100,14 @@ def test_docker(beside: World, neighbour: FakeGuest, rules: str, filtered: int) 
     """Before it, after it, after its restart; with br_netfilter each packet between two guests is judged, too."""
     beside.host.shell(f"for f in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do echo {filtered} > $f; done")
     dockerd(beside, rules)
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert "DOCKER-USER" in beside.host.run(["iptables", "-S", "FORWARD", "1"]).stdout
     assert "admit rule in iptables FORWARD" in beside.drift(), "below its jumps, which is told and does no harm"
     dockerd(beside, AGAIN)
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     beside.hook()
     assert beside.drift() == ""
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     for address in ("192.168.84.10", "192.168.84.1"):
         port = 53 if address.endswith(".1") else 80
         assert neighbour.probe("tcp", address, port, timeout=0.7).kind == "answered", (address, "between guests")
@@ -116,9 +116,9 @@ def test_docker(beside: World, neighbour: FakeGuest, rules: str, filtered: int) 
         beside.host.run([program, "-D", "FORWARD", *ADMIT])
     assert beside.seen() == "in none, out all, dns all"
     beside.restore()
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     without_docker(beside)
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     beside.host.shell("for f in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do echo 0 > $f; done")
 
 
@@ -129,11 +129,11 @@ def test_a_flush_of_forward(beside: World, how: str) -> None:
     assert "admit rule in iptables FORWARD" in beside.drift()
     beside.mend(how)
     assert "libvirt's own firewall rules are gone" in beside.notes()
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     beside.host.libvirtd.restart()
     assert beside.seen() == "in none, out all, dns all", "libvirt's jumps are above our rules again"
     beside.hook("reconnect")  # what libvirt calls for each guest that runs
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
 
 
 # In the manner of saschpe's libvirt-hook-qemu: what it is told by, and the rules that it makes.
@@ -200,7 +200,7 @@ def test_never_both_hooks_at_once(beside: World) -> None:
     assert "libvirt-hook-qemu" not in beside.notes()
     assert "web1" not in host.run(["iptables-save"]).stdout
     beside.hook("started")
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
 
     log = "/var/log/guestnet/hook.log"
     assert "is run too" not in (host.read(log) if host.exists(log) else "")
@@ -211,7 +211,7 @@ def test_never_both_hooks_at_once(beside: World) -> None:
     host.shell(retire)
     assert "web1" not in host.run(["iptables-save"]).stdout
     assert "libvirt-hook-qemu" not in beside.notes()
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
 
 
 def test_docker_first(beside: World) -> None:

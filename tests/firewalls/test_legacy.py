@@ -39,7 +39,7 @@ def test_a_policy_that_drops() -> None:
             "it does not pass FORWARD"
         )
         host.shell("\n".join(commands))
-        assert beside.seen() == ALL
+        beside.wait_seen(ALL)
         assert "legacy" not in beside.notes()
         host.shell("iptables-legacy -A FORWARD -s 192.0.2.0/24 -j DROP")
         assert "rules of iptables-legacy end packets" in beside.notes()

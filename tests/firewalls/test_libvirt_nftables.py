@@ -27,7 +27,7 @@ def chain(world: World, family: str = "ip") -> str:
 
 
 def test_forwards_pass(beside: World) -> None:
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert "LIBVIRT_FWI" not in beside.host.run(["iptables", "-S"]).stdout
     for family in ("ip", "ip6"):
         assert chain(beside, family).count('comment "guestnet"') == 1
@@ -36,15 +36,15 @@ def test_forwards_pass(beside: World) -> None:
 
 def test_they_stay_on_top_when_libvirt_or_a_network_is_restarted(beside: World) -> None:
     beside.host.libvirtd.restart()
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     other = (
         "<network><name>other</name><forward mode='nat'/><bridge name='virbr9'/><ip address='192.168.9.1' prefix='24'/>"
     )
     beside.host.define_network(f"{other}</network>")
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     beside.host.virsh("net-destroy", "other")
     beside.host.virsh("net-undefine", "other")
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
 
 
 @pytest.mark.parametrize("how", ["hook", "unit", "apply"])
@@ -58,7 +58,7 @@ def test_what_is_lost_is_seen_and_comes_back(beside: World, how: str) -> None:
     assert beside.seen() == NO_FORWARDS
     assert "admit rule in ip libvirt_network forward" in beside.drift()
     beside.mend(how)
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert beside.drift() == ""
 
 
@@ -68,7 +68,7 @@ def test_a_flush_of_everything(beside: World) -> None:
     assert "libvirt's own firewall rules are gone" in beside.notes()
     beside.host.libvirtd.restart()
     beside.hook()
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert chain(beside).splitlines()[3].strip().endswith('comment "guestnet"')
 
 

@@ -31,23 +31,23 @@ def policy(world: World) -> str:
 def test_enabled_after_us_reloaded_and_disabled(beside: World) -> None:
     assert "enabled" in ufw(beside, "enable")
     assert policy(beside) == "-P FORWARD DROP"
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert beside.drift() == "", "our rule stays on top"
     doctor = beside.host.guestnet("doctor", check=False).stdout
     assert "fine   ufw: chain ufw-before-forward in iptables; FORWARD drops by default in iptables, ip6tables" in doctor
     ufw(beside, "reload")
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert beside.drift() == ""
     ufw(beside, "disable")
     assert policy(beside) == "-P FORWARD ACCEPT"
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
 
 
 def test_reset(beside: World) -> None:
     ufw(beside, "enable")
     ufw(beside, "reset")
     assert policy(beside) == "-P FORWARD ACCEPT"
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert beside.drift() == ""
 
 
@@ -62,7 +62,7 @@ def test_a_flush_while_it_runs(beside: World) -> None:
     assert "libvirt's own firewall rules are gone" in beside.notes()
     beside.host.libvirtd.restart()
     beside.hook("reconnect")
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
 
 
 def test_before_us(beside: World) -> None:

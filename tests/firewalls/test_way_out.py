@@ -47,7 +47,7 @@ def ours(host: Host) -> list[int]:
 def test_docker_after_us(beside: World, how: str) -> None:
     """Its start shuts guests in; its restart finds our rules there."""
     host = beside.host
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert ours(host) == [1, 1], "nobody needs more"
     dockerd(beside, NEW)
     assert beside.seen() == NO_WAY_OUT
@@ -65,20 +65,20 @@ def test_docker_after_us(beside: World, how: str) -> None:
     dockerd(beside, AGAIN)
     if how == "hook":
         host.libvirtd.restart()
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     without_docker(beside)
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert "guests' way out needs no more of them" in beside.notes()
     beside.apply()
     assert ours(host) == [1, 1]
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
 
 
 def test_rules_of_ours_are_lost(beside: World) -> None:
     """All at once, or only one in the middle."""
     dockerd(beside, NEW)
     beside.hook()
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     beside.host.run(["iptables", "-D", "FORWARD", "3"])
     assert beside.drift().startswith("host: ~ admit rules in iptables FORWARD")
     beside.hook()
@@ -110,12 +110,12 @@ def test_ufw_after_us(beside: World) -> None:
     beside.wait_seen(ALL)
     assert beside.drift() == ""
     ufw(beside, "reload")
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
     assert "fine   guests' way out: " in beside.host.guestnet("doctor", check=False).stdout
     ufw(beside, "disable")
     beside.apply()
     assert ours(beside.host) == [1, 1]
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
 
 
 def test_destroy_takes_them(beside: World) -> None:
@@ -137,7 +137,7 @@ def test_ufw_before_us(beside: World) -> None:
     beside.wait_seen(ALL)
     assert (beside.drift(), ours(beside.host)) == ("", [3, 3])
     ufw(beside, "reload")
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
 
 
 class Guests(NamedTuple):
@@ -211,4 +211,4 @@ def test_docker_first_and_nothing_opens_that_the_file_shuts(after_docker: World,
         guest.stop()
     assert [name for name, answered in passes.items() if not answered] == []
     assert [name for name, answered in stopped.items() if answered] == []
-    assert beside.seen() == ALL
+    beside.wait_seen(ALL)
