@@ -192,7 +192,7 @@ class Namespace:
             return False
         return state != "Z"
 
-    def kill(self, pid: int, number: signal.Signals = signal.SIGKILL, *, timeout: float = 15) -> None:
+    def kill(self, pid: int, number: signal.Signals = signal.SIGKILL, *, timeout: float = 45) -> None:
         """Send a signal to a process, by the id it has inside, and wait until it is gone."""
         if pid <= 1:
             raise LabError(f"{self.name}: refused to signal process {pid}")
