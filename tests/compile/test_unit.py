@@ -37,3 +37,4 @@ def test_it_stays_active_so_that_it_hears_of_reloads() -> None:
     assert value("RemainAfterExit") == "yes"
     assert "Condition" not in TEXT
     assert int(value("TimeoutStartSec")) > 10, "longer than the hook gives itself"
+    assert value("StartLimitIntervalSec") == "0", "each restart of another firewall starts it"

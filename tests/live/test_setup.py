@@ -119,6 +119,16 @@ def test_a_restart_of_docker_is_passed_on(world: World) -> None:
     assert "policy drop" in world.lab.host.run(["nft", "list", "chain", "ip", "filter", "FORWARD"]).stdout
 
 
+def test_restarts_one_after_the_other_are_all_passed_on(world: World) -> None:
+    """systemd's own limit is five starts in 10 s; theirs is lifted here, each alone stays below it."""
+    for _ in range(4):
+        for name in ("nftables", "docker"):
+            world.systemd.systemctl("reset-failed", name)
+            world.systemd.systemctl("restart", name)
+    world.wait_reached()
+    wait_for("the unit", lambda: world.systemd.state("guestnet") == "active")
+
+
 def test_a_stop_stops_it_and_the_next_start_brings_it_back(world: World) -> None:
     world.systemd.systemctl("stop", "docker")
     assert world.systemd.state("guestnet") == "inactive"
@@ -150,8 +160,7 @@ def test_it_says_what_is_wrong_to_systemd_and_never_to_libvirt(world: World) -> 
     assert "the forwards of odd are not in force" in done.stderr
     assert world.answers() == REACHED
     host.run(["rm", "/run/libvirt/qemu/odd.xml", "/var/lib/guestnet/compiled/guests/odd"])
-    # Right behind the failures above, the unit's first start now and then ends with 1 and no word; why is not known.
-    wait_for("the unit", lambda: world.systemd.systemctl("start", "guestnet", check=False).returncode == 0)
+    world.systemd.systemctl("start", "guestnet")
 
 
 def plan(world: World) -> str:

@@ -33,6 +33,9 @@ After={units}
 # A reload of them reloads this; a restart of them restarts this.
 ReloadPropagatedFrom={units}
 PartOf={units}
+# Each restart of them starts this: systemd would refuse the sixth within 10 s (systemd.unit(5), StartLimitBurst), and
+# the rules would stay away.
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
