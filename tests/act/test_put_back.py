@@ -5,7 +5,6 @@ That IPv6 gets out is asked of ::1, which answers everywhere; that it helps is i
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,11 +17,10 @@ from guestnet.decide.plan import Plan
 from guestnet.decide.prefer import record
 from guestnet.host import preferences
 from guestnet.host.libvirt import Libvirt
-from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.words.problems import GuestnetError
 from tests.host.guestfolder import OLD, Guest
+from tests.worlds import drawn
 
 TEXT = b"""
 networks:
@@ -30,7 +28,7 @@ networks:
 guests:
   web1: {network: lab}
 """
-WORLD = resolve(load_spec(TEXT, "x.yaml"), Memory(), random=random.Random(7), taken=Taken(), macs={})[0]  # noqa: S311  not a secret
+WORLD = drawn(TEXT, 7)
 FACTS = Facts(
     "kvm1",
     "9.0.0",

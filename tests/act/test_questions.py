@@ -20,8 +20,8 @@ WAN = End("network", "wan")
 
 
 class Fake:
-    addresses = {4: "198.51.100.2"}  # noqa: RUF012
-    near: dict[int, str] = {}  # noqa: RUF012
+    addresses = {4: "198.51.100.2"}  # noqa: RUF012  nobody writes it
+    near: dict[int, str] = {}  # noqa: RUF012  nobody writes it
     port = 7
 
 

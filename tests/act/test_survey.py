@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import random
-
 from guestnet.act.survey import _before, _written
 from guestnet.decide.facts import Domain, Facts
 from guestnet.decide.prefer.record import Record
 from guestnet.decide.state import APPLIED, File, Key, Network, State
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.show import applied
 from guestnet.spec.world import World
+from tests.worlds import drawn
 
 KEY = Key("memory", APPLIED)
 NETWORK: State = {Key("network", "lab"): Network("<network/>", "<network/>", True)}
 NOTHING = World((), ())
 SPEC = load_spec("networks:\n  lab: {mode: nat, ipv4: 10.66.1.1/24, ipv6: none}\n", "x.yaml")
-NOW = resolve(SPEC, Memory(), random=random.Random(7), taken=Taken(), macs={})[0]  # noqa: S311  not a secret
+NOW = drawn(SPEC, 7)
 
 
 def before(live: State, text: str | None = None, wanted: str = "other") -> World | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import re
 
 import pytest
 
 from guestnet.compile import ruleset
 from guestnet.spec import load
-from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
+from tests.worlds import drawn
 
 FILE = """
 networks:
@@ -22,7 +20,7 @@ guests:
 
 def table(forwards: str) -> str:
     spec = load.load_spec(FILE.format(forwards=forwards), "test.yaml")
-    return ruleset.table(resolve(spec, Memory(), random=random.Random(7), taken=Taken(), macs={})[0])  # noqa: S311  not a secret
+    return ruleset.table(drawn(spec, 7))
 
 
 def rules(text: str) -> str:
@@ -64,7 +62,7 @@ def test_an_uplink_that_nobody_knows_is_in_no_rule() -> None:
 
     def made(uplink: str) -> set[str]:
         spec = load.load_spec(text.replace("UPLINK", uplink), "test.yaml")
-        world = resolve(spec, Memory(), random=random.Random(7), taken=Taken(), macs={})[0]  # noqa: S311  not a secret
+        world = drawn(spec, 7)
         return set(rules(ruleset.table(world)).splitlines())
 
     named = {line for line in made(", uplink: up0") if '"up0"' in line}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
@@ -14,9 +13,8 @@ from guestnet.decide.facts import Facts, Session, Uplink
 from guestnet.decide.plan import Plan
 from guestnet.decide.state import Bridge, Change, Key, Network, Setting, Table
 from guestnet.spec.load import load_spec
-from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import World
+from tests.worlds import drawn
 
 FILE = "networks: {lab: {mode: nat, bridge: virbr84, ipv4: 192.168.84.1/24, ipv6: 'fd84::1/64'}}"
 WAN = ("203.0.113.2", "198.51.100.7")  # the host's end, the client's
@@ -35,7 +33,7 @@ FACTS = Facts(
 
 def world(text: str = FILE) -> World:
     spec = load_spec(text, "test.yaml")
-    return resolve(spec, Memory(), random=random.Random(1), taken=Taken(), macs={})[0]  # noqa: S311  not a secret
+    return drawn(spec)
 
 
 XML = netxml.network_xml(world().networks[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -11,10 +10,9 @@ from guestnet.decide import back
 from guestnet.decide.desired import desired_state
 from guestnet.decide.facts import Domain, Facts, Lease
 from guestnet.decide.state import Change, File, Key, Ndp, State, Table, compare
-from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import World
+from tests.worlds import drawn
 
 MAC = "52:54:00:12:34:56"
 FILE = f"""
@@ -34,7 +32,7 @@ OFF = Facts("kvm1", "9.0.0")
 
 
 def world(text: str) -> World:
-    return resolve(load_spec(text, "x.yaml"), Memory(), random=random.Random(1), taken=Taken(), macs={})[0]  # noqa: S311
+    return drawn(text)
 
 
 def state(its: World, facts: Facts) -> State:

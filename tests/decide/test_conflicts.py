@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
@@ -12,9 +11,8 @@ from guestnet.decide.conflicts import beside, conflicts
 from guestnet.decide.facts import Facts, ForeignNetwork, HostNic, Route, Session
 from guestnet.decide.state import Key, Network, State
 from guestnet.spec.load import load_spec
-from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import World
+from tests.worlds import drawn
 
 FILE = "networks: {lab: {mode: nat, bridge: virbr84, ipv4: 192.168.84.1/24, ipv6: 'fd84::1/64'}}"
 FACTS = Facts(hostname="kvm1", libvirt="9.0.0")
@@ -24,7 +22,7 @@ THERE: State = {Key("network", "lab"): Network("x", "x", True)}
 
 def world(text: str = FILE) -> World:
     spec = load_spec(text, "test.yaml")
-    return resolve(spec, Memory(), random=random.Random(1), taken=Taken(), macs={})[0]  # noqa: S311  not a secret
+    return drawn(spec)
 
 
 def problems(facts: Facts, live: State = NEW) -> list[str]:

@@ -3,7 +3,6 @@ what no trace shows varied. The way is asserted whole where that is what a perso
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -17,10 +16,9 @@ from guestnet.decide.hops import Hop, route_text
 from guestnet.decide.trace import Step, first, parse
 from guestnet.decide.why import explain, let_through
 from guestnet.spec.load import load_spec
-from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import Forward, Lan, Network
 from guestnet.words.ports import PortRange
+from tests.worlds import drawn
 
 SILENCE = {"outcome": "silence", "by": "", "text": "no answer"}
 
@@ -165,7 +163,7 @@ def test_a_network_with_an_uplink_of_its_own() -> None:
 def network(text: str, name: str = "lab") -> Network | Lan:
     """One as the file has it."""
     spec = load_spec(f"networks: {{{name}: {{{text}}}}}", "test.yaml")
-    world, _ = resolve(spec, Memory(), random=random.Random(1), taken=Taken(), macs={})  # noqa: S311  no secret
+    world = drawn(spec)
     return world.networks[0] if world.networks else world.lans[0]
 
 

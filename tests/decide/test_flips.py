@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,10 +16,11 @@ from guestnet.decide.plan import make_plan
 from guestnet.faces.report import plan_data, print_plan
 from guestnet.spec.load import load_spec, spec_of
 from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.show import applied
 from guestnet.spec.world import Forward, World
 from guestnet.words.ports import PortRange
+from tests.compile.test_golden import GOLDEN, made
+from tests.worlds import drawn
 
 FACTS = Facts(hostname="kvm1", libvirt="9.0.0", uplinks=(Uplink("up0", (4, 6), kernel_ra=False),))
 LAB = "lab: {mode: nat, bridge: virbr1, mac: '52:54:00:00:00:01', ipv4: 10.66.1.1/24, ipv6: 'fd00:66:1::1/64'}"
@@ -30,7 +30,7 @@ DMZ = "dmz: {mode: routed, bridge: virbr2, mac: '52:54:00:00:00:02', ipv4: 10.66
 def world(networks: list[str], guests: str = "") -> World:
     text = "networks:\n" + "".join(f"  {line}\n" for line in networks) + (f"guests:\n  {guests}\n" if guests else "")
     spec = load_spec(text if networks else "networks: {}\n", "x.yaml")
-    return resolve(spec, Memory(), random=random.Random(7), taken=Taken(), macs={})[0]  # noqa: S311  not a secret
+    return drawn(spec, 7)
 
 
 def said(before: World, after: World) -> dict[tuple[str, str, int], tuple[str, str]]:
@@ -204,14 +204,13 @@ def test_lines_hold_both_families() -> None:
 
 @pytest.mark.parametrize("case", ["040-forwards", "070-routed", "080-knobs", "090-lan", "060-isolated"])
 def test_what_was_applied_is_read_back_to_the_same_world(case: str) -> None:
-    from tests.compile.test_golden import GOLDEN, made  # noqa: PLC0415
 
     spec = load_spec((GOLDEN / case / "spec.yaml").read_bytes(), "spec.yaml")
     wanted, memory = made(GOLDEN / case, Memory())
     text = applied(spec, wanted)
     again = spec_of(text)
     assert again is not None
-    same, _ = resolve(again, Memory(), random=random.Random(9), taken=Taken(), macs={})  # noqa: S311
+    same = drawn(again, 9)
     assert flips(wanted, same, FACTS) == ()
     assert [network.name for network in same.networks] == [network.name for network in wanted.networks]
     assert applied(again, same) == text
@@ -229,6 +228,6 @@ def test_descriptions_and_switched_off_forwards_are_not_applied() -> None:
     for words in ("farm", "house"):
         text = f"networks:\n  {LAB}\nguests:\n  {guest % words}\n"
         spec = load_spec(text, "x.yaml")
-        texts.add(applied(spec, resolve(spec, Memory(), random=random.Random(7), taken=Taken(), macs={})[0]))  # noqa: S311
+        texts.add(applied(spec, drawn(spec, 7)))
     (only,) = texts
     assert json.loads(only)["guests"]["web1"]["forwards"] == [80]

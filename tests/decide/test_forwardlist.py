@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from ipaddress import ip_network
-from random import Random
 
 import pytest
 
@@ -13,9 +12,8 @@ from guestnet.compile import ruleset, wire
 from guestnet.decide.forwardlist import Element, Listed, listed
 from guestnet.decide.forwardrows import Row, elements, rows
 from guestnet.spec.load import load_spec
-from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.show import applied
+from tests.worlds import drawn
 
 FILE = """
 networks:
@@ -57,7 +55,7 @@ guests:
 def world() -> tuple[list[Row], dict[str, set[tuple[bytes, bytes]]]]:
     """The rows of what was applied, and the elements that nft is given, as the kernel has them."""
     spec = load_spec(FILE, "f.yaml")
-    made = resolve(spec, Memory(), random=Random(1), taken=Taken(), macs={})[0]  # noqa: S311  the same on every run
+    made = drawn(spec)
     merged = ruleset.merge(ruleset.elements(guest.forwards) for guest in made.guests)
     wired = {name: {_wired(name, item) for item in items} for name, items in merged.items() if name[:4] != "sour"}
     return rows(json.loads(applied(spec, made))), wired

@@ -16,6 +16,7 @@ from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
 from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import Lan, World
+from tests.worlds import drawn
 
 FACTS = Facts(
     hostname="kvm1",
@@ -130,7 +131,7 @@ def test_what_the_lan_did_not_give() -> None:
 
 def test_the_matrix_has_all_cells_of_a_lan() -> None:
     spec = load_spec("networks: {n: {mode: bridge, bridge: br0}}", "test.yaml")
-    world, _ = resolve(spec, Memory(), random=random.Random(1), taken=Taken(), macs={})  # noqa: S311
+    world = drawn(spec)
     found = {(str(cell.source), str(cell.target), cell.family): cell.verdict for cell in predict(world, FACTS)}
     assert found["n", "internet", 4] == found["internet", "n", 6] == "lan"
     assert (found["n", "host", 4], found["host", "n", 4]) == ("yes", "yes")

@@ -3,7 +3,6 @@ IPv6. What is said must be the same but for the addresses; each exception has it
 
 from __future__ import annotations
 
-import random
 import re
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
@@ -38,13 +37,12 @@ from guestnet.decide.plan import make_plan
 from guestnet.decide.reach import predict
 from guestnet.decide.status import make_status
 from guestnet.decide.why import explain
-from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import World
 from guestnet.words.ports import PortRange
 from tests.decide.mirror import mirror, text
 from tests.decide.test_explain import SILENCE, answer, asked_by_forward, case
+from tests.worlds import drawn
 
 MAC = "52:54:00:12:34:56"
 OTHER = "52:54:00:00:00:09"
@@ -64,9 +62,7 @@ guests:
       ["8080:80", "203.0.113.2:8081:80", "203.0.113.77:8082:80", {{ports: 22, from: 198.51.100.0/24}}, "up0:23:23"]
   near: {{network: pub, ipv4: 203.0.113.200, forwards: [443]}}
 """
-WORLD: World = resolve(
-    load_spec(FILE, "x.yaml"), Memory(), random=random.Random(1), taken=Taken(), macs={}  # noqa: S311
-)[0]  # fmt: skip
+WORLD = drawn(FILE)
 UP = HostNic("up0")
 FACTS = Facts(
     "kvm1",

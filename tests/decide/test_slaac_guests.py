@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from ipaddress import IPv6Address
 
@@ -14,16 +13,15 @@ from guestnet.decide.plan import make_plan
 from guestnet.decide.select.guest import host_of
 from guestnet.decide.status import make_status
 from guestnet.faces.texts import dhcp_text
-from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
+from tests.worlds import drawn
 
 MAC = "52:54:00:12:34:56"
 FILE = f"""
 networks: {{lab: {{mode: nat, bridge: virbr1, ipv4: 10.0.0.1/24, ipv6: {{address: 'fd00:1::1/64', dhcp: false}}}}}}
 guests: {{web1: {{network: lab, mac: '{MAC}', ipv4: 10.0.0.10, forwards: ['80']}}}}
 """
-WORLD = resolve(load_spec(FILE, "x.yaml"), Memory(), random=random.Random(1), taken=Taken(), macs={})[0]  # noqa: S311
+WORLD = drawn(FILE)
 PREDICTED, OTHER = IPv6Address("fd00:1::5054:ff:fe12:3456"), IPv6Address("fd00:1::abcd")
 FACTS = Facts("kvm1", "9.0.0", domains=(Domain("web1", True, (DomainNic("lab", MAC),)),), hooks_loaded=True)
 

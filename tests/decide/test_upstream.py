@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
@@ -12,9 +11,8 @@ from guestnet.decide.facts import Facts, Uplink
 from guestnet.decide.reach import INTERNET, predict
 from guestnet.decide.upstream import Far, allowed, beyond, notes, reached
 from guestnet.spec.load import load_spec
-from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import World
+from tests.worlds import drawn
 
 FACTS = Facts(hostname="kvm1", libvirt="9.0.0", uplinks=(Uplink("up0", (4, 6), kernel_ra=False),))
 HOME = ("192.168.1.2/24", "fd00:1::2/64")
@@ -25,7 +23,7 @@ ROUTED = "mode: routed, ipv4: 10.66.1.1/24, ipv6: 'fd00:66::1/64'"
 
 def world(text: str) -> World:
     spec = load_spec(f"networks: {{lab: {{{text}}}}}", "test.yaml")
-    return resolve(spec, Memory(), random=random.Random(1), taken=Taken(), macs={})[0]  # noqa: S311  no secret
+    return drawn(spec)
 
 
 def facts(*addresses: str, nic: str = "up0") -> Facts:

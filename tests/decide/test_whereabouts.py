@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -14,10 +13,9 @@ from guestnet.decide.plan import make_plan
 from guestnet.decide.state import File, Key, State, Table
 from guestnet.decide.status import make_status
 from guestnet.decide.whereabouts import elsewhere, to_ask
-from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import World
+from tests.worlds import drawn
 
 MAC = "52:54:00:12:34:56"
 NETWORK = "networks: {lab: {mode: nat, bridge: virbr1, ipv4: 10.0.0.1/24, ipv6: 'fd00:1::1/64'}}\n"
@@ -27,7 +25,7 @@ KEY = Key("hookdata", f"{hookdata.NOW}/web1")
 
 def world(rest: str) -> World:
     text = f"{NETWORK}guests: {{web1: {{network: lab, mac: '{MAC}', {rest}forwards: ['8080:80']}}}}"
-    return resolve(load_spec(text, "x.yaml"), Memory(), random=random.Random(1), taken=Taken(), macs={})[0]  # noqa: S311
+    return drawn(text)
 
 
 CHOSEN, WRITTEN = world(""), world("ipv4: 10.0.0.30, ipv6: '::30', ")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from guestnet.faces import cli
+from guestnet.faces import bug, cli
+from guestnet.spec import load
 
 SEED = Path(__file__).parent.parent.parent / "examples" / "seed.yaml"
 
@@ -101,8 +102,6 @@ def test_help_is_0(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
 def test_a_bug_is_3_with_a_log_and_no_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from guestnet.faces import bug  # noqa: PLC0415
-    from guestnet.spec import load  # noqa: PLC0415
 
     def broken(_path: Path) -> None:
         raise RuntimeError("oh")

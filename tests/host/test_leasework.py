@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import random
+import sys
+from pathlib import Path
 
 from guestnet.host import leasework
 from guestnet.host.leasework import (
@@ -98,10 +101,7 @@ def test_noise_is_survived() -> None:
 
 def test_it_stands_alone() -> None:
     """It is run by a Python without site-packages."""
-    import ast  # noqa: PLC0415
-    import sys  # noqa: PLC0415
 
-    with open(leasework.__file__) as file:  # noqa: PTH123
-        tree = ast.parse(file.read())
+    tree = ast.parse(Path(leasework.__file__).read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert names <= sys.stdlib_module_names

@@ -10,6 +10,7 @@ import pytest
 
 from guestnet.spec.memory import from_text
 from lab import Lab
+from lab.host import GUESTNET
 from tests.live.conftest import FILE, SEED, apply
 from tests.live.snapshot import snapshot
 
@@ -136,7 +137,6 @@ def test_a_journal(lab: Lab) -> None:
     host.write(FILE, OTHER)
     script = "import os, guestnet.act.apply as a; a._end = lambda *_, **__: os.kill(os.getpid(), 9)\n"
     script += "import sys; sys.argv = ['guestnet', 'apply', '--yes']; from guestnet.faces.cli import main; main()"
-    from lab.host import GUESTNET  # noqa: PLC0415
 
     host.run([GUESTNET.parent / "python", "-c", script], check=False)
     whole = host.read(f"{LIB}/journal")

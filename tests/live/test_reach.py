@@ -15,6 +15,7 @@ import pytest
 
 from lab import Lab
 from lab.fake import Static
+from lab.host import GUESTNET
 from lab.process import wait_for
 from tests.live.conftest import ADMIT, apply
 
@@ -290,7 +291,6 @@ def test_interrupted_and_killed(lab: Lab) -> None:
 
 
 def lab_guestnet(lab: Lab) -> str:
-    from lab.host import GUESTNET  # noqa: PLC0415
 
     assert lab.host.exists(GUESTNET)
     return str(GUESTNET)

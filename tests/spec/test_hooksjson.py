@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -17,10 +16,9 @@ from guestnet.spec.hooksjson import forwards as ports
 from guestnet.spec.hooksjson.convert import Converted, convert
 from guestnet.spec.hooksjson.reader import read
 from guestnet.spec.load import load_spec
-from guestnet.spec.memory import Memory
 from guestnet.spec.models import Spec
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.words.problems import GuestnetError, Problem, ProblemsError
+from tests.worlds import drawn
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "300-hooks-json"
 CASES = sorted(path.name for path in GOLDEN.iterdir())
@@ -56,7 +54,7 @@ def spec_of(made: Converted) -> Spec:
 
 
 def rendered(made: Converted) -> str:
-    world, _ = resolve(spec_of(made), Memory(), random=Random(1), taken=Taken(), macs={})  # noqa: S311
+    world = drawn(spec_of(made))
     return xml_text(world) + nft_text(world) + dhcp_text(world)
 
 

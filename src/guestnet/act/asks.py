@@ -13,6 +13,7 @@ from guestnet.decide.lan import lacking
 from guestnet.decide.places import Place, running_domain
 from guestnet.host import probe
 from guestnet.spec.world import Guest, Network, Nic
+from guestnet.words.families import IPV6
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _guest(wanted: Wanted) -> _Whom | str:
     direct = wanted.inside or wanted.source.kind == "host" or not port
     if direct or not isinstance(network, Network) or wanted.family in network.open or _opened(wanted, guest, nic):
         translated = _from_outside(wanted) and nic.outside is not None and nic.outside.translated
-        known = nic.global6 if translated and wanted.family == 6 else None  # noqa: PLR2004  a family of IP
+        known = nic.global6 if translated and wanted.family == IPV6 else None
         return str(known or its[0]), port, None
     return _by_forward(wanted, guest, nic, frozenset(its))
 

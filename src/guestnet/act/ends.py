@@ -14,6 +14,7 @@ from guestnet.decide.upstream import Far
 from guestnet.host import lock, neighbours, probe
 from guestnet.host.run import run
 from guestnet.spec.world import Network, World
+from guestnet.words.families import IPV6
 from guestnet.words.problems import GuestnetError
 
 _SEVERAL = 12  # candidates for an end's address
@@ -101,7 +102,7 @@ def known_outside(network: Network, stage: Stage, todo: contextlib.ExitStack) ->
     brings. Should we be killed, the host's end takes it away."""
     end, here = stage.guests[network.name][0], stage.here
     outside = network.v6.outside if network.v6 else None
-    if outside is None or 6 not in end.addresses:  # noqa: PLR2004  a family of IP
+    if outside is None or IPV6 not in end.addresses:
         return
     inside = IPv6Address(end.addresses[6])
     entry = ndp.entry(outside.nic, outside.address(inside))

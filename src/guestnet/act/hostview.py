@@ -11,6 +11,7 @@ from guestnet.decide.whereabouts import chosen_for, leased, now
 from guestnet.host import probe, sysctl
 from guestnet.host.run import ProgramError, run
 from guestnet.spec.world import Nic
+from guestnet.words.families import IPV4
 
 
 def route(address: str, source: str, link: str) -> tuple[str, str]:
@@ -31,7 +32,7 @@ def route(address: str, source: str, link: str) -> tuple[str, str]:
 def off(family: int, link: str) -> str:
     """The sysctl that keeps the host from forwarding what comes in through `link`; "" when it forwards."""
     keys = ["net/ipv6/conf/all/forwarding"]
-    if family == 4:  # noqa: PLR2004  a family of IP
+    if family == IPV4:
         keys = ["net/ipv4/ip_forward", *([f"net/ipv4/conf/{link}/forwarding"] if link else [])]
     # With slashes, as sysctl takes it too: a NIC's name may have dots.
     found = next((key for key in keys if sysctl.read(key) == "0"), "")

@@ -25,6 +25,7 @@ from guestnet.decide.reach import FAMILIES, INTERNET, Cell, Key, Measured
 from guestnet.decide.upstream import Far, allowed, reached
 from guestnet.host import lock, probe
 from guestnet.spec.world import Network, World
+from guestnet.words.families import IPV6
 
 PORTS = range(61000, 65000)  # where a forward for a measurement is made
 PATIENCE, MORE_PATIENCE = 1.0, 3.0  # seconds to wait for an answer
@@ -205,7 +206,7 @@ def _counted(items: Mapping[str, tuple[str, ...]], stage: Stage, facts: Facts) -
         f"flows{family}": tuple(
             f"{address} . {protocol} . {port}"
             for address in sorted(own)
-            if (":" in address) == (family == 6)  # noqa: PLR2004  a family of IP
+            if (":" in address) == (family == IPV6)
             for protocol in ("tcp", "udp")
             for port in stage.ports.values()
         )

@@ -16,6 +16,7 @@ from guestnet.host.agent import Agent
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.uplink6 import uplink6_now
 from guestnet.spec.world import Guest
+from guestnet.words.families import IPV6
 from guestnet.words.problems import GuestnetError
 
 Address = IPv4Address | IPv6Address
@@ -71,7 +72,7 @@ def _verified(agent: Agent, guest: Guest, name: str) -> tuple[Address, ...]:
         after = guestgai.answers(agent, name)
     except GuestnetError as error:
         raise GuestnetError(f"{guestgai.PATH} is written, and not verified: {error.what}", error.todo) from error
-    if after and after[0].version == 6:  # noqa: PLR2004  a family of IP
+    if after and after[0].version == IPV6:
         return after
     preferences.restore(agent, preferences.of(guest.name))
     got = ", ".join(map(str, after)) or "nothing"
@@ -87,7 +88,7 @@ def _usable(guest: Guest, name: str, before: tuple[Address, ...]) -> None:
         got = ", ".join(map(str, before)) or "no address"
         todo = "name one that has both with --name; a guest without an IPv6 address of its own gets none of others"
         raise GuestnetError(f"guest {guest.name} gets {got} for {name}: not of both families", todo)
-    uplink = uplink6_now(str(address) for address in before if address.version == 6)  # noqa: PLR2004  a family of IP
+    uplink = uplink6_now(str(address) for address in before if address.version == IPV6)
     if not uplink.works:
         why = f"the host's IPv6 does not get out, and a guest that prefers it would wait in vain: {uplink.seen}"
         raise GuestnetError(why, uplink.todo)

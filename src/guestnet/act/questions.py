@@ -13,6 +13,7 @@ from guestnet.decide.judge import Asked
 from guestnet.decide.reach import HOST, INTERNET, Cell, End, Key
 from guestnet.host import probe
 from guestnet.words.addresses import is_private
+from guestnet.words.families import IPV6
 
 _FAR = (("tcp", 443), ("udp", 33434), ("icmp", 0))  # what the machine outside is asked; 33434 is traceroute's
 # From another machine: the way there takes its time, and loses packets
@@ -117,7 +118,7 @@ def _answerer(cell: Cell, stage: Stage) -> tuple[probe.End, str | None]:
         return stage.here, stage.known[cell.source.name].host.get(cell.family)
     if cell.target != cell.source:
         answerer = stage.guests[cell.target.name][0]
-        if cell.source == INTERNET and cell.family == 6 and cell.target.name in stage.known_as:  # noqa: PLR2004  a family of IP
+        if cell.source == INTERNET and cell.family == IPV6 and cell.target.name in stage.known_as:
             return answerer, stage.known_as[cell.target.name]
         return answerer, answerer.addresses.get(cell.family)
     answerer = stage.guests[cell.target.name][1]

@@ -9,6 +9,7 @@ from guestnet.act.measure import Host
 from guestnet.decide.case import Followed
 from guestnet.decide.reach import INTERNET, Key, Measured
 from guestnet.host.uplink6 import uplink6
+from guestnet.words.families import IPV6
 
 
 def unanswered(host: Host, measured: Sequence[Measured]) -> tuple[tuple[Measured, ...], Mapping[Key, Followed]]:
@@ -17,7 +18,7 @@ def unanswered(host: Host, measured: Sequence[Measured]) -> tuple[tuple[Measured
     mine = [
         one.cell.key
         for one in measured
-        if one.cell.target == INTERNET and one.cell.family == 6 and one.cell.verdict == "yes" and one.right is not True  # noqa: PLR2004  a family of IP
+        if (one.cell.target, one.cell.family, one.cell.verdict) == (INTERNET, IPV6, "yes") and one.right is not True
     ]
     state = uplink6(host.facts) if mine else None
     if state is None or state.works:

@@ -17,6 +17,7 @@ from guestnet.decide.trace import Step, first, last, parse
 from guestnet.decide.why import explain
 from guestnet.host.trace import AWAY, traced
 from guestnet.spec.world import Lan, Network
+from guestnet.words.families import IPV4
 from guestnet.words.problems import GuestnetError
 
 
@@ -113,7 +114,7 @@ def _case(host: Host, ends: Stage, ask: Ask, packets: list[list[Step]]) -> Case:
         route=route,
         refusal=refusal,
         neighbour=hostview.neighbour(whom, host),
-        strict=ask.family == 4 and hostview.strict(link),  # noqa: PLR2004  a family of IP
+        strict=ask.family == IPV4 and hostview.strict(link),
         own=hostview.own(ask.asked, host),
         stands_for=ask.target.kind in ("internet", "network"),
         through=ask.through,
@@ -123,7 +124,7 @@ def _case(host: Host, ends: Stage, ask: Ask, packets: list[list[Step]]) -> Case:
         stopped=ask.target.guest is not None and running_domain(host.facts, ask.target.guest) is False,
         uplink=_uplink(ends, ask),
         isolated=same and network is not None and network.guest_isolation,
-        nat=isinstance(network, Network) and network.mode == "nat" and (ask.family == 4 or network.nat6),  # noqa: PLR2004  a family of IP
+        nat=isinstance(network, Network) and network.mode == "nat" and (ask.family == IPV4 or network.nat6),
         between=(network, ask.target.network),
         promise=cell.verdict if cell else "",
         reason=cell.reason if cell else "",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from guestnet.words import xmltext
 from guestnet.words.xmladdress import xml_interface
 
 GONE, DNSMASQ = "its bridge is gone", "its dnsmasq does not run"
@@ -35,7 +35,7 @@ class Difference(NamedTuple):
 
 def differences(xml: str, link: Link) -> tuple[Difference, ...]:
     """xml: of the network as libvirt runs it, one that has its own bridge."""
-    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output
+    root = xmltext.parse(xml)
     bridge, mac, mtu = root.find("bridge"), root.find("mac"), root.find("mtu")
     name = "" if bridge is None else bridge.get("name", "")
     wanted = {str(xml_interface(ip.attrib)) for ip in root.findall("ip")}
@@ -70,7 +70,7 @@ def differences(xml: str, link: Link) -> tuple[Difference, ...]:
 def without_dnsmasq(xml: str) -> str:
     """What it is that a network lacks whose dnsmasq does not run; "" where libvirt runs none: for DNS, DHCP or router
     advertisements."""
-    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output
+    root = xmltext.parse(xml)
     if root.find("ip") is None:
         return ""
     if root.find("dns[@enable='no']") is None:

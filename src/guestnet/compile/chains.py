@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from guestnet.compile import nft, translation
 from guestnet.spec.world import Network
+from guestnet.words.families import IPV4
 
 # libvirt rejects new inbound connections in a base chain of its own, where an accept of ours does not count. So each
 # connection we translate carries this bit, and one rule of ours in the foreign chain admits it (see `admit_rule`).
@@ -121,12 +122,12 @@ def _family(family: int, filled: set[str]) -> dict[str, list[str]]:
     # NICs and `any` are every address but these: the host's own local services, and guests' DNS and DHCP. Loopback
     # addresses come through no NIC: the kernel drops them (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3), and `martians` where
     # route_localnet is on.
-    own = "ip daddr 127.0.0.0/8 return" if family == 4 else "ip6 daddr ::1 return"  # noqa: PLR2004  a family of IP
-    local = [] if family == 4 else ["ip6 daddr fe80::/10 return"]  # noqa: PLR2004  a family of IP
+    own = "ip daddr 127.0.0.0/8 return" if family == IPV4 else "ip6 daddr ::1 return"
+    local = [] if family == IPV4 else ["ip6 daddr fe80::/10 return"]
     ports = f"meta l4proto {{ tcp, udp }} th dport {{ {', '.join(map(str, SERVICES))} }}"
     services = [f"{ip} daddr @own{family} {ports} return"] if SERVED in filled else []
     on, nic, anywhere = (asking(_lookups(kind, family)) for kind in _LISTENERS)
-    loop = asking([f"ip daddr 127.0.0.0/8 {_lookup('loop4', 4, '')}"]) if family == 4 else []  # noqa: PLR2004  a family of IP
+    loop = asking([f"ip daddr 127.0.0.0/8 {_lookup('loop4', 4, '')}"]) if family == IPV4 else []
     most = [*on, *local, *services]
     jump = [f"jump nic{family}"] if nic else []
     return {
@@ -161,7 +162,7 @@ def _protocol(name: str, family: int) -> str:
     match there."""
     if not MAPS[name].interval:
         return "meta l4proto"
-    return "ip protocol" if family == 4 else "ip6 nexthdr"  # noqa: PLR2004  a family of IP
+    return "ip protocol" if family == IPV4 else "ip6 nexthdr"
 
 
 def _postrouting(filled: set[str]) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guestnet.spec.world import Forward, World
+from guestnet.words.families import IPV4
 
 START = "guestnet-loopback-"  # begins the names of the units
 LOCALNETS = "localnets"  # the file in the hook's folder that names the bridges of which route_localnet is to be on
@@ -51,7 +52,7 @@ RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 
 def bridges(world: World) -> tuple[str, ...]:
     """Those whose guests serve 127.0.0.1 of the host."""
-    wanted = {forward.network for _, forward in _wanted(world) if forward.target.version == 4}  # noqa: PLR2004  a family of IP
+    wanted = {forward.network for _, forward in _wanted(world) if forward.target.version == IPV4}
     return tuple(network.bridge for network in world.networks if network.name in wanted)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from guestnet.compile.netxml import canonical, text_of
+from guestnet.words import xmltext
 
 # Place in the document -> libvirt's VIR_NETWORK_SECTION_...
 _SECTIONS = {
@@ -40,7 +41,7 @@ def live(before: str | None, after: str | None) -> bool:
 
 def updates(running: str, wanted: str) -> tuple[Update, ...] | None:
     """What makes a running network what is wanted without a restart, in order; None when that needs one."""
-    before, after = ET.fromstring(running), ET.fromstring(wanted)  # noqa: S314  canonical: libvirt's own output or ours
+    before, after = xmltext.parse(running), xmltext.parse(wanted)
     found: list[Update] = []
     for path, section in _SECTIONS.items():
         was, now = _take(before, path), _take(after, path)
@@ -57,7 +58,7 @@ def updates(running: str, wanted: str) -> tuple[Update, ...] | None:
 def reachable(running: str, wanted: str) -> str:
     """As much of `wanted` as the running network can have without a restart; reservations stay as they are, because
     those of ours that take their place need one."""
-    now, goal = ET.fromstring(running), ET.fromstring(wanted)  # noqa: S314  as above
+    now, goal = xmltext.parse(running), xmltext.parse(wanted)
     for tag in ("host", "txt", "srv"):
         _swap(now, goal, "dns", tag)
     _put(now, goal, "portgroup")
@@ -103,8 +104,8 @@ def _parents(root: ET.Element, path: tuple[str, ...]) -> Iterator[tuple[int, ET.
 
 def _clashes(gone: Update, come: list[Update]) -> bool:
     """Whether the same range comes with something else about it."""
-    ends = ET.fromstring(gone.xml).attrib  # noqa: S314  as above
-    return any(one.parent == gone.parent and ET.fromstring(one.xml).attrib == ends for one in come)  # noqa: S314
+    ends = xmltext.parse(gone.xml).attrib
+    return any(one.parent == gone.parent and xmltext.parse(one.xml).attrib == ends for one in come)
 
 
 def _prune(root: ET.Element) -> None:

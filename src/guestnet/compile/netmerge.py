@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from guestnet.compile.dhcp import FOLDERS
 from guestnet.compile.netxml import DNSMASQ, MARK, canonical, text_of
+from guestnet.words import xmltext
 from guestnet.words.xmladdress import xml_interface
 
 _MARK = f"{{{MARK}}}network"
@@ -20,19 +21,19 @@ _WHOLE = ("mac", "mtu", "bandwidth")  # the file says all of it, or that there i
 
 def adopted(xml: str) -> bool:
     """Whether it carries the mark of a network that was there before guestnet."""
-    mark = ET.fromstring(xml).find(f"metadata/{_MARK}") if xml else None  # noqa: S314  libvirt's own output
+    mark = xmltext.parse(xml).find(f"metadata/{_MARK}") if xml else None
     return mark is not None and mark.get("adopted") == "yes"
 
 
 def hosts_dir(xml: str) -> bool:
     """Whether its dnsmasq reads our reservations."""
-    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output
+    root = xmltext.parse(xml)
     return any(option.get("value", "").startswith(_HOSTS_DIR) for option in root.iter(_OPTION))
 
 
 def released(xml: str) -> str:
     """Without our mark, and without our reservations."""
-    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output
+    root = xmltext.parse(xml)
     for metadata in root.findall("metadata"):
         _drop(metadata, _MARK)
         _drop_empty(root, metadata)
@@ -45,7 +46,7 @@ def released(xml: str) -> str:
 def merged(found: str, ours: str, macs: Collection[str]) -> str:
     """`found` with everything in it that the file says as `ours` has it. `macs`: of guests whose addresses are in the
     file; reservations of theirs in the XML would stand against those."""
-    root, wanted = ET.fromstring(found), ET.fromstring(ours)  # noqa: S314  libvirt's own output, and ours
+    root, wanted = xmltext.parse(found), xmltext.parse(ours)
     _forward(root, wanted)
     _attributes(root, wanted, "port", {"isolated"})
     _attributes(

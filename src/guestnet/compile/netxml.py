@@ -10,6 +10,8 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from guestnet.compile.dhcp import hosts_folder
 from guestnet.spec.world import Lan, Network, Side4, Side6
+from guestnet.words import xmltext
+from guestnet.words.families import IPV6
 from guestnet.words.pci import PARTS, parts
 
 MARK = "urn:guestnet:1"  # namespace of the element in <metadata> that says: this network is ours
@@ -45,7 +47,7 @@ def network_xml(network: Network) -> str:
     for side in network.sides:
         _ip(root, side)
     for to, via in network.routes:
-        family = {"family": "ipv6"} if to.version == 6 else {}  # noqa: PLR2004  a family of IP
+        family = {"family": "ipv6"} if to.version == IPV6 else {}
         place = {"address": str(to.network_address), "prefix": str(to.prefixlen), "gateway": str(via)}
         ET.SubElement(root, "route", family | place)
     if network.sides:
@@ -93,12 +95,12 @@ def _passthrough(root: ET.Element, lan: Lan) -> None:
 
 def is_ours(xml: str) -> bool:
     """Whether the network carries our mark in its metadata."""
-    return ET.fromstring(xml).find(f"metadata/{{{MARK}}}network") is not None  # noqa: S314  libvirt's own output
+    return xmltext.parse(xml).find(f"metadata/{{{MARK}}}network") is not None
 
 
 def unmarked(xml: str) -> str:
     """Without metadata, which say nothing of what the network does."""
-    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output
+    root = xmltext.parse(xml)
     for metadata in root.findall("metadata"):
         root.remove(metadata)
     return text_of(root)
@@ -106,25 +108,25 @@ def unmarked(xml: str) -> str:
 
 def bridge(xml: str) -> str:
     """The name of the network's bridge; empty when it has none."""
-    element = ET.fromstring(xml).find("bridge")  # noqa: S314  libvirt's own output
+    element = xmltext.parse(xml).find("bridge")
     return element.get("name", "") if element is not None else ""
 
 
 def own_bridge(xml: str) -> str:
     """The name of the bridge that libvirt makes for the network; empty when it makes none."""
-    forward = ET.fromstring(xml).find("forward")  # noqa: S314  libvirt's own output
+    forward = xmltext.parse(xml).find("forward")
     return "" if forward is not None and forward.get("mode") == "bridge" else bridge(xml)
 
 
 def isolates(xml: str) -> bool:
     """Whether the network keeps its guests from each other."""
-    port = ET.fromstring(xml).find("port")  # noqa: S314  libvirt's own output
+    port = xmltext.parse(xml).find("port")
     return port is not None and port.get("isolated") == "yes"
 
 
 def speaks_stp(xml: str) -> bool:
     """Whether its bridge does; libvirt's do unless told otherwise."""
-    element = ET.fromstring(xml).find("bridge")  # noqa: S314  libvirt's own output
+    element = xmltext.parse(xml).find("bridge")
     return element is not None and element.get("stp") != "off"
 
 
@@ -137,7 +139,7 @@ def canonical(xml: str) -> str:
     - <address> beside <pf>: the virtual functions that libvirt found there when it started the network.
     Raises ET.ParseError when it is not XML.
     """
-    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output or ours
+    root = xmltext.parse(xml)
     for element in (root, *root.iter("interface"), *root.iter("pf"), *root.iter("address")):
         element.attrib.pop("connections", None)
     for uuid in root.findall("uuid"):
@@ -176,7 +178,7 @@ def _forget(forward: ET.Element) -> None:
 
 def with_uuid(xml: str, uuid: str) -> str:
     """The same document for a network that exists: libvirt refuses to redefine a name under another UUID."""
-    root = ET.fromstring(xml)  # noqa: S314  our own text
+    root = xmltext.parse(xml)
     element = ET.Element("uuid")
     element.text = uuid
     root.insert(1, element)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
+from guestnet.words import xmltext
+
 _KEPT = ("virtualport", "bandwidth", "vlan", "port")  # of the NIC, as it is
 
 
@@ -38,7 +40,7 @@ def isolated(nic: ET.Element) -> bool:
 def plugged_into(record: str, bridge: str, *, own: bool) -> str:
     """The record of a NIC that is in this bridge by now. `own`: libvirt made the bridge for the network. Other kinds of
     plugs (macvtap, devices) stay."""
-    root = ET.fromstring(record)  # noqa: S314  libvirt's own output, or ours
+    root = xmltext.parse(record)
     plug = root.find("plug")
     if plug is None:
         plug = ET.SubElement(root, "plug", type="network" if own else "bridge")

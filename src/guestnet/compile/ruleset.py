@@ -14,6 +14,7 @@ from guestnet.compile.chains import FAMILIES, MARK, Kind
 from guestnet.compile.doors import Door, apart
 from guestnet.spec.world import Address, Forward, Network, Subnet, World
 from guestnet.words.addresses import network_text
+from guestnet.words.families import IPV4, IPV6
 
 MAPS = chains.MAPS
 COMMENT = "guestnet 1"  # how our table is told from somebody else's of the same name
@@ -77,7 +78,7 @@ def elements(forwards: Iterable[Forward]) -> nft.Elements:
             for shift in range(len(forward.ports)):
                 key = f"{source}{listener}{forward.protocol} . {forward.ports.first + shift}"
                 found[f"{name}{family}"].add(f"{key} : {forward.target} . {forward.to.first + shift}")
-        if forward.loopback and family == 4:  # noqa: PLR2004  [::1]: see compile.loopback
+        if forward.loopback and family == IPV4:  # [::1]: see compile.loopback
             for shift in range(len(forward.ports)):
                 key = f"{forward.protocol} . {forward.ports.first + shift}"
                 found["loop4"].add(f"{key} : {forward.target} . {forward.to.first + shift}")
@@ -156,8 +157,8 @@ def _sets(networks: tuple[Network, ...]) -> dict[str, list[str]]:
         "same": [f"{bridge} . {bridge}" for bridge in _bridges(networks)],
         "apart": [f"{bridge} . {bridge}" for bridge in _bridges(n for n in networks if n.guest_isolation)],
         "isolated": _bridges(network for network in networks if network.mode == "isolated"),
-        "closed4": _bridges(network for network in networks if network.mode != "isolated" and 4 not in network.open),  # noqa: PLR2004  a family of IP
-        "closed6": _bridges(network for network in networks if network.mode != "isolated" and 6 not in network.open),  # noqa: PLR2004  a family of IP
+        "closed4": _bridges(network for network in networks if network.mode != "isolated" and IPV4 not in network.open),
+        "closed6": _bridges(network for network in networks if network.mode != "isolated" and IPV6 not in network.open),
         "guarded": _bridges(guarded),
         "services": _bridges(network for network in guarded if network.host_access == "services"),
     }

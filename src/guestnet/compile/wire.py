@@ -8,6 +8,8 @@ from __future__ import annotations
 import socket
 from typing import NamedTuple
 
+from guestnet.words.families import IPV6
+
 PROTOCOLS = {"tcp": b"\x06\0\0\0", "udp": b"\x11\0\0\0"}
 _NAMES = {value: name for name, value in PROTOCOLS.items()}
 LINK = 16  # bytes of a NIC's name (IFNAMSIZ)
@@ -38,7 +40,7 @@ def link(name: str) -> bytes:
 
 
 def address_text(data: bytes, family: int) -> str:
-    return socket.inet_ntop(socket.AF_INET6 if family == 6 else socket.AF_INET, data[: ADDRESS[family]])  # noqa: PLR2004  a family of IP
+    return socket.inet_ntop(socket.AF_INET6 if family == IPV6 else socket.AF_INET, data[: ADDRESS[family]])
 
 
 def data_port(data: bytes, family: int) -> int:

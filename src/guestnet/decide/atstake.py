@@ -15,6 +15,7 @@ from guestnet.decide.plan import Plan
 from guestnet.decide.state import Bridge, Change, Network
 from guestnet.spec.choose import Subnet
 from guestnet.spec.world import World
+from guestnet.words.families import IPV6
 
 
 def at_stake(plan: Plan) -> tuple[str, ...]:
@@ -52,7 +53,7 @@ def _change(change: Change, links: tuple[str, ...], facts: Facts) -> Iterator[st
 def _setting(name: str, links: tuple[str, ...], facts: Facts) -> Iterator[str]:
     if facts.session is None:
         return
-    v6 = facts.session.address.version == 6  # noqa: PLR2004
+    v6 = facts.session.address.version == IPV6
     of = accept_ra if v6 else proxy_arp
     if any(name == of(link) for link in (*links, *_towards(facts))):
         yield f"sysctl {name} changes, on the NIC that the session comes through"

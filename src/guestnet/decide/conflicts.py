@@ -16,6 +16,7 @@ from guestnet.decide.state import Change, Key, State
 from guestnet.decide.state import Network as LiveNetwork
 from guestnet.spec.choose import Subnet, overlaps
 from guestnet.spec.world import Lan, Network, World
+from guestnet.words.families import IPV6
 from guestnet.words.ports import WHOLE
 from guestnet.words.problems import Problem
 
@@ -226,7 +227,7 @@ def _connected(network: Network, subnet: Subnet, facts: Facts) -> Iterator[Probl
 
 def _answered_on(network: Network, link: str, family: int) -> bool:
     """Whether the host answers for the network's guests there."""
-    shared = network.v6.outside if network.v6 and family == 6 else None  # noqa: PLR2004  a family of IP
+    shared = network.v6.outside if network.v6 and family == IPV6 else None
     return (network.proxy_arp and link == network.uplink) or (shared is not None and link == shared.nic)
 
 

@@ -17,6 +17,7 @@ from guestnet.decide.plan import Plan
 from guestnet.decide.state import Change
 from guestnet.decide.uplink6 import Uplink6
 from guestnet.words.addresses import is_private
+from guestnet.words.families import IPV4
 
 Verdict = Literal["fine", "look", "wrong"]
 _ZONES = ("libvirt", "libvirt-routed", "trusted")  # of firewalld: those that let guests out, and to DHCP and DNS
@@ -205,7 +206,7 @@ def _settings(plan: Plan) -> Iterator[Check]:
 
 def _paths(facts: Facts) -> Iterator[Check]:
     """With one uplink the way back is the way in. With several, a strict filter drops what came in by another."""
-    several = [uplink.nic for uplink in facts.uplinks if 4 in uplink.families]  # noqa: PLR2004  a family of IP
+    several = [uplink.nic for uplink in facts.uplinks if IPV4 in uplink.families]
     strict = [nic for nic in facts.strict if nic in several]
     if strict and len(several) >= _SEVERAL:
         keys = "; ".join(f"sysctl net.ipv4.conf.{nic}.rp_filter=2" for nic in strict)
@@ -241,7 +242,7 @@ def _own_macs(plan: Plan) -> Iterator[Check]:
     """Guests with MACs of their own on a link where a provider may allow one only: the host is on the internet itself,
     with no router of its own before it."""
     facts = plan.facts
-    public = {link for link, one in facts.addresses if one.version == 4 and not is_private(one.ip)}  # noqa: PLR2004  a family of IP
+    public = {link for link, one in facts.addresses if one.version == IPV4 and not is_private(one.ip)}
     uplinks = {uplink.nic for uplink in facts.uplinks} & public
     for lan in plan.world.lans:
         ports = {nic.name for nic in facts.nics if lan.bridge and nic.master == lan.bridge}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from guestnet.compile import wire
 from guestnet.decide.forwardrows import Row, elements
+from guestnet.words.families import IPV4
 
 ACTIVE, OFF, DRIFT = "active", "guest off", "drift"
 
@@ -110,7 +111,7 @@ def _bytes(judged: list[Listed], owners: Owners, flows: Mapping[int, Flows]) -> 
         for key, one in found:
             address, asked = key[:size], key[size:]
             port = int.from_bytes(asked[4:6], "big")
-            fits = [loop.get(asked) if address[0] == _LOOPBACK and family == 4 else None]  # noqa: PLR2004  a family of IP
+            fits = [loop.get(asked) if address[0] == _LOOPBACK and family == IPV4 else None]
             for kind, exact in (
                 (f"on{family}", on.get(key)),
                 (f"nic{family}", None),

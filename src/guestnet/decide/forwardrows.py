@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from guestnet.compile import wire
 from guestnet.compile.ruleset import LARGE
+from guestnet.words.families import IPV4, IPV6
 
 _SHORT = re.compile(r"(\d+)(?:-(\d+))?(?::(\d+)(?:-\d+)?)?(?:/(tcp|udp|tcp\+udp))?", re.ASCII)
 _EVERYBODY = ("0.0.0.0/0", "::/0")
@@ -97,7 +98,7 @@ def is_address(listen: str) -> bool:
 
 
 def _of(number: int, addresses: Iterable[str]) -> list[str]:
-    return [one for one in addresses if (":" in one) == (number == 6)]  # noqa: PLR2004  a family of IP
+    return [one for one in addresses if (":" in one) == (number == IPV6)]
 
 
 def _protocols(row: Row) -> list[str]:
@@ -124,7 +125,7 @@ def elements(row: Row) -> Iterator[tuple[str, bytes, bytes]]:
                     last = head + wire.port(port)
                     data = target + wire.port(row.to + port - row.first)
                     yield f"{name}{family}", low + last + (high + last if low else b""), data
-        if row.loopback and family == 4:  # noqa: PLR2004  a family of IP
+        if row.loopback and family == IPV4:
             for protocol, port in product(_protocols(row), range(row.first, row.last + 1)):
                 data = target + wire.port(row.to + port - row.first)
                 yield "loop4", wire.PROTOCOLS[protocol] + wire.port(port), data

@@ -9,6 +9,7 @@ from typing import Literal
 from guestnet.decide.facts import Facts
 from guestnet.spec.choose import overlaps
 from guestnet.spec.world import Lan, World
+from guestnet.words.families import IPV4
 
 Said = tuple[Literal["yes", "no", "lan"], str]
 Address = IPv4Interface | IPv6Interface
@@ -95,7 +96,7 @@ def left_out(lan: Lan) -> str:
 
 def filtered(lan: Lan, facts: Facts, family: int) -> str:
     """What drops all that its guests send over the bridge; empty when nothing is known to."""
-    program = "iptables" if family == 4 else "ip6tables"  # noqa: PLR2004  a family of IP
+    program = "iptables" if family == IPV4 else "ip6tables"
     if not lan.bridge or program not in facts.bridge_filter:
         return ""
     return f"br_netfilter is on and {program}' FORWARD drops what passes {lan.bridge}"
@@ -151,7 +152,7 @@ def _beside(lan: Lan, own: Address, facts: Facts) -> Iterator[str]:
 
 def lacking(family: int, *, address: bool, router: bool) -> str:
     """What an end did not get from the LAN; empty when it got both."""
-    if family == 4:  # noqa: PLR2004  a family of IP
+    if family == IPV4:
         if not address:
             return "the LAN gave no IPv4 address: no DHCP server answered"
         return "" if router else "the LAN's DHCP server named no router"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from guestnet.compile import admit, ruleset
 from guestnet.decide.facts import Facts, Legacy
 from guestnet.spec.world import World
+from guestnet.words.families import IPV4
 
 _ENDS = (" -j DROP", " -j REJECT")
 
@@ -53,7 +54,7 @@ def notes(world: World, facts: Facts) -> Iterator[str]:
 
 def unseen(facts: Facts, world: World, family: int) -> str:
     """What may have stopped a followed packet of a family (4 or 6), as a hop says it; empty when nothing did."""
-    program = "iptables-legacy" if family == 4 else "ip6tables-legacy"  # noqa: PLR2004  a family of IP
+    program = "iptables-legacy" if family == IPV4 else "ip6tables-legacy"
     return next((seen for one in facts.others.legacy if one.program == program and (seen := stops(one, world))), "")
 
 

@@ -13,6 +13,7 @@ from guestnet.decide.facts import Facts
 from guestnet.decide.state import File, Key, State
 from guestnet.spec.world import Network, Outside, World
 from guestnet.words.addresses import HOST_BITS6, is_private
+from guestnet.words.families import IPV6
 from guestnet.words.problems import Problem
 
 _SINGLE = 128
@@ -73,7 +74,7 @@ def _lack(facts: Facts, nic: str) -> tuple[str, str] | None:
 
 def uplinks(facts: Facts) -> list[str]:
     """Where an IPv6 default route goes."""
-    return [uplink.nic for uplink in facts.uplinks if 6 in uplink.families]  # noqa: PLR2004  a family of IP
+    return [uplink.nic for uplink in facts.uplinks if IPV6 in uplink.families]
 
 
 def _global(facts: Facts, nic: str) -> list[IPv6Interface]:

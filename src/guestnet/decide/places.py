@@ -10,6 +10,7 @@ from typing import Literal
 from guestnet.decide.facts import Domain, Facts
 from guestnet.spec.near import did_you_mean
 from guestnet.spec.world import Guest, Lan, Network, Nic, World
+from guestnet.words.families import IPV4, IPV6
 from guestnet.words.problems import GuestnetError
 
 
@@ -83,8 +84,8 @@ def _unlisted(world: World, facts: Facts, name: str) -> Guest | None:
 
 def _nic(facts: Facts, network: str, mac: str) -> Nic:
     leased = [lease.address for lease in facts.leases if (lease.network, lease.mac) == (network, mac)]
-    ipv4 = next((one for one in leased if one.version == 4), None)  # noqa: PLR2004  a family of IP
-    ipv6 = next((one for one in leased if one.version == 6), None)  # noqa: PLR2004  a family of IP
+    ipv4 = next((one for one in leased if one.version == IPV4), None)
+    ipv6 = next((one for one in leased if one.version == IPV6), None)
     return Nic(network, mac, ipv4, ipv6)
 
 

@@ -15,6 +15,7 @@ from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
 from guestnet.spec.world import Lan, Network, Outside, Side4, Side6, World
 from guestnet.words.addresses import is_private
+from guestnet.words.families import IPV4, IPV6
 
 Verdict = Literal["yes", "no", "forwards", "services", "lan"]
 # forwards: only by a forward; services: DHCP, DNS and ICMP only; lan: as whatever is on the LAN allows
@@ -109,9 +110,9 @@ def outwards(network: Network, facts: Facts, family: int) -> tuple[Verdict, str]
     if upstream.all_denied(network, family):
         return "no", f"egress of {network.name} denies all of IPv{family}"
     but = upstream.but_not(network, family)
-    if network.mode == "nat" and (family == 4 or network.nat6):  # noqa: PLR2004  a family of IP
-        return "yes", f"NAT{'44' if family == 4 else '66'} by libvirt, as the host's own address{but}"  # noqa: PLR2004  a family of IP
-    shared = network.v6.outside if network.v6 and family == 6 else None  # noqa: PLR2004  a family of IP
+    if network.mode == "nat" and (family == IPV4 or network.nat6):
+        return "yes", f"NAT{'44' if family == IPV4 else '66'} by libvirt, as the host's own address{but}"
+    shared = network.v6.outside if network.v6 and family == IPV6 else None
     if shared:
         return "yes", f"{_own_outside(shared)}{but}"
     verdict, reason = _untranslated(network, facts, family)
@@ -125,7 +126,7 @@ def _untranslated(network: Network, facts: Facts, family: int) -> _Said:
         return "yes", f"no NAT: the upstream router needs a route to {side.host.network if side else ''}"
     if not upstream.translates(network, facts, family):
         return "no", f"no NAT, and {side.host.network} is private: the internet cannot answer"
-    if network.proxy_arp and family == 4:  # noqa: PLR2004  a family of IP
+    if network.proxy_arp and family == IPV4:
         return "yes", f"proxy ARP on {network.uplink}, and the router upstream NATs it"
     return "yes", "the router upstream needs a route to it, and NATs it"
 
@@ -153,7 +154,7 @@ def _inwards(network: Network, forwards: list[str], facts: Facts, family: int) -
 
 
 def _closed(network: Network, family: int) -> str:
-    if network.mode == "nat" and (family == 4 or network.nat6):  # noqa: PLR2004  a family of IP
+    if network.mode == "nat" and (family == IPV4 or network.nat6):
         return "libvirt's NAT admits new connections only by a forward, and there is none"
     return "inbound closed by guestnet, and there is no forward"
 
@@ -203,7 +204,7 @@ def _lan(network: Lan, facts: Facts, family: int) -> Iterator[Cell]:
 
 
 def _side(network: Network, family: int) -> Side4 | Side6 | None:
-    return network.v4 if family == 4 else network.v6  # noqa: PLR2004  a family of IP
+    return network.v4 if family == IPV4 else network.v6
 
 
 def _forwards(world: World, family: int) -> dict[str, list[str]]:

@@ -7,7 +7,6 @@ names of what is no more, comes from `base`: what the last apply wrote, when tha
 from __future__ import annotations
 
 import contextlib
-import xml.etree.ElementTree as ET
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -16,6 +15,7 @@ from urllib.parse import unquote
 from guestnet.compile import hookdata
 from guestnet.decide.state import Network
 from guestnet.spec.memory import GuestMemory, Memory, NetworkMemory
+from guestnet.words import xmltext
 
 Told = tuple[str, str, IPv4Address | IPv6Address]  # network, guest, an address of it
 _ULA = IPv6Network("fd00::/8")
@@ -38,7 +38,7 @@ def rebuilt(base: Memory, networks: Mapping[str, Network], told: Iterable[Told],
 
 
 def _network(xml: str) -> NetworkMemory:
-    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output
+    root = xmltext.parse(xml)
     bridge, mac = ({} if part is None else part.attrib for part in map(root.find, ("bridge", "mac")))
     found = NetworkMemory(bridge=bridge.get("name"), mac=mac.get("address"))
     for part in root.findall("ip"):

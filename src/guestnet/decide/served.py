@@ -9,6 +9,7 @@ from guestnet.compile.loopback import START
 from guestnet.decide.facts import Facts, Listener
 from guestnet.decide.state import Key, Proxy, State
 from guestnet.spec.world import Forward, World
+from guestnet.words.families import IPV4, IPV6
 from guestnet.words.ports import WHOLE
 from guestnet.words.problems import Problem
 
@@ -96,7 +97,7 @@ def _blocked(world: World, facts: Facts) -> dict[int, tuple[Listener, str]]:
         listener.port: listener
         for listener in facts.listening
         if listener.protocol == "tcp"
-        and listener.address.version == 6  # noqa: PLR2004  a family of IP
+        and listener.address.version == IPV6
         and (listener.address.is_loopback or listener.address.is_unspecified)
     }
     return {
@@ -117,10 +118,10 @@ def _where(forward: Forward, listener: Listener) -> str:
 def _takes(forward: Forward, listener: Listener, world: World, facts: Facts) -> bool:
     address = listener.address
     if address.is_loopback:  # of ::1 nothing is taken
-        return forward.loopback and address.version == forward.target.version == 4  # noqa: PLR2004  a family of IP
+        return forward.loopback and address.version == forward.target.version == IPV4
     if address.is_unspecified:
         # On :: most take IPv4 too.
-        return address.version == forward.target.version or (address.version == 6 and not listener.only6)  # noqa: PLR2004  a family of IP
+        return address.version == forward.target.version or (address.version == IPV6 and not listener.only6)
     if forward.listen == address:
         return True
     if address.version != forward.target.version:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from guestnet.decide.facts import Facts
 from guestnet.spec.world import Network, Subnet, World
 from guestnet.words.addresses import is_private, network_text
+from guestnet.words.families import IPV4, IPV6
 
 _SHOWN = 6  # denied networks that are told one by one
 
@@ -98,7 +99,7 @@ def translates(network: Network, facts: Facts, family: int) -> bool:
 
 def _needs_route(network: Network, family: int) -> bool:
     """Whether the answers to its guests come only by a route that the router out there has."""
-    if family == 4:  # noqa: PLR2004  a family of IP
+    if family == IPV4:
         return network.mode == "routed" and not network.proxy_arp
     if network.v6 is None or network.v6.outside is not None:
         return False
@@ -113,7 +114,7 @@ def notes(world: World, facts: Facts) -> Iterator[str]:
             version = side.host.version
             via = next(iter(own(network, facts, version)), None)
             if via is not None and _needs_route(network, version):
-                ip = "ip -6" if version == 6 else "ip"  # noqa: PLR2004  a family of IP
+                ip = "ip -6" if version == IPV6 else "ip"
                 yield (
                     f"network {network.name}: the router upstream needs a route to it: "
                     f"{ip} route add {side.host.network} via {via}"

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from guestnet.compile.dhcp import file_name
 from guestnet.decide.facts import Facts
 from guestnet.spec.world import Address, Forward, Guest, Nic, World
+from guestnet.words.families import IPV4
 
 Has = Mapping[tuple[str, int], Address]  # (network, family) -> the address
 
@@ -85,7 +86,7 @@ def _questions(guest: str, nic: Nic, family: int, facts: Facts) -> Iterator[Addr
 
 
 def chosen_for(nic: Nic, family: int) -> Address | None:
-    return nic.ipv4 if family == 4 else nic.ipv6  # noqa: PLR2004  a family of IP
+    return nic.ipv4 if family == IPV4 else nic.ipv6
 
 
 def followed(guest: str, nic: Nic, family: int, facts: Facts) -> Address | None:

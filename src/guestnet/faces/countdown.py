@@ -19,7 +19,7 @@ _AGAIN = 10.0
 
 def main() -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from guestnet.host.lock import countdown_lock  # noqa: PLC0415  as the verbs: first what starts fast
+    from guestnet.host.lock import countdown_lock  # noqa: PLC0415  pydantic is told first, and whoever has the lock needs no second one of us
 
     signal.signal(signal.SIGTERM, _end)
     try:
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def _count() -> None:
-    from guestnet.act import confirm  # noqa: PLC0415
+    from guestnet.act import confirm  # noqa: PLC0415  as above
 
     while True:
         try:
@@ -51,10 +51,10 @@ def _count() -> None:
 
 
 def _undo(uri: str | None) -> None:
-    from guestnet.act import confirm  # noqa: PLC0415
-    from guestnet.act.apply import changing  # noqa: PLC0415
-    from guestnet.faces.report import progress  # noqa: PLC0415
-    from guestnet.host.libvirt import SYSTEM, Libvirt  # noqa: PLC0415
+    from guestnet.act import confirm  # noqa: PLC0415  as above
+    from guestnet.act.apply import changing  # noqa: PLC0415  as above
+    from guestnet.faces.report import progress  # noqa: PLC0415  as above
+    from guestnet.host.libvirt import SYSTEM, Libvirt  # noqa: PLC0415  as above
 
     with Libvirt(uri or SYSTEM) as libvirt, changing(wait=True):
         pending = confirm.waiting()

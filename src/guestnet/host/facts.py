@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -90,7 +89,7 @@ def _strict(nic: str) -> bool:
 
 def hooks_loaded() -> bool:
     """libvirt looks for a hook, of each kind, only when it starts (libvirt 9.0, virhook.c: virHookInitialize)."""
-    started = [os.stat(path).st_mtime for path in _DAEMON_PIDS if Path(path).exists()]  # noqa: PTH116
+    started = [Path(path).stat().st_mtime for path in _DAEMON_PIDS if Path(path).exists()]
     if not started:
         return True  # socket activated, not running before our own connection
     return all(_first_hook(kind) <= max(started) for kind in ("qemu", "network"))

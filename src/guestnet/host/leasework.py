@@ -44,7 +44,7 @@ class Gone(Exception):  # noqa: N818  not an error: whoever started us is gone, 
     pass
 
 
-class Enough(Exception):  # noqa: N818
+class Enough(Exception):  # noqa: N818  not an error: the answer that was waited for
     pass
 
 
@@ -176,7 +176,7 @@ def release(own: ipaddress.IPv4Interface, router: str, mac: bytes, options: dict
 
 
 def resolved(address: str) -> bool:
-    with open("/proc/net/arp") as file:  # noqa: PTH123
+    with open("/proc/net/arp") as file:  # noqa: PTH123  pathlib would cost this program its start
         lines = [line.split() for line in file]
     return any(words[0] == address and int(words[2], 16) & RESOLVED for words in lines[1:])
 

@@ -22,6 +22,7 @@ from guestnet.decide.facts import Domain, DomainNic, ForeignNetwork, Lease
 from guestnet.decide.state import Network
 from guestnet.host import bridges
 from guestnet.host import taps as host_taps
+from guestnet.words import xmltext
 from guestnet.words.pci import PARTS, joined
 from guestnet.words.problems import AsideError, GuestnetError, SilentError, TheirsError
 from guestnet.words.shown import shown
@@ -282,7 +283,7 @@ class Libvirt:
 
 
 def _xml(domain: libvirt.virDomain) -> ET.Element:
-    return ET.fromstring(domain.XMLDesc())  # noqa: S314  libvirt's own output
+    return xmltext.parse(domain.XMLDesc())
 
 
 def _nics(root: ET.Element) -> list[tuple[DomainNic, str, ET.Element]]:
@@ -302,7 +303,7 @@ def _nics(root: ET.Element) -> list[tuple[DomainNic, str, ET.Element]]:
 
 def _devices(domain: libvirt.virDomain) -> tuple[str, ...]:
     """The PCI devices that a domain's own definition names, not those that a network gave it."""
-    root = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))  # noqa: S314  libvirt's own output
+    root = xmltext.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
     places = [*root.iterfind("devices/hostdev/source/address"), *root.iterfind("devices/interface/source/address")]
     return tuple(
         joined(*(place.attrib.get(name, "0") for name in PARTS)) for place in places if "function" in place.attrib
@@ -336,7 +337,7 @@ def _autostart(net: libvirt.virNetwork) -> bool:
 
 
 def _foreign(net: libvirt.virNetwork, xml: str, running: bool) -> ForeignNetwork:
-    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output
+    root = xmltext.parse(xml)
     bridge, forward = root.find("bridge"), root.find("forward")
     mode = forward.get("mode", "nat") if forward is not None else ""
     return ForeignNetwork(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from guestnet.host.run import ProgramError, Talk, run
+from guestnet.words.families import IPV6
 from guestnet.words.problems import GuestnetError
 
 WORKER = Path(__file__).with_name("probework.py")
@@ -159,7 +160,7 @@ def _addressed(link: str, addresses: list[Interface], routers: list[str]) -> End
     try:
         run("ip", "link", "add", link, "type", "veth", "peer", "name", NIC, "netns", str(end.talk.pid))
         lines = ["link set lo up", f"link set {NIC} up"]
-        lines += [f"addr add {one} dev {NIC}{' nodad' if one.version == 6 else ''}" for one in addresses]  # noqa: PLR2004  a family of IP
+        lines += [f"addr add {one} dev {NIC}{' nodad' if one.version == IPV6 else ''}" for one in addresses]
         lines += [f"route add default via {router} dev {NIC}" for router in routers]
         end.inside("sysctl", "-qw", "net.ipv6.conf.all.accept_ra=0", f"net.ipv6.conf.{NIC}.accept_ra=0")
         end.inside("ip", "-batch", "-", given="\n".join(lines) + "\n")

@@ -15,6 +15,7 @@ from typing import Any
 
 from guestnet.host.probe import NIC, End, into, namespace
 from guestnet.host.run import Talk, answering, run
+from guestnet.words.families import IPV6
 
 _LEASE = Path(__file__).with_name("leasework.py")
 _MAC = "02:70:72"  # locally administered (IEEE 802, section 8.4), and then "pr", as in probe
@@ -112,7 +113,7 @@ def _learn(end: End, family: int, address: str, router: str) -> None:
 
 
 def _complete(end: End) -> bool:
-    return 6 in end.near and (end.lease is None or (6 in end.addresses and 6 in end.routers))  # noqa: PLR2004  a family of IP
+    return IPV6 in end.near and (end.lease is None or (IPV6 in end.addresses and IPV6 in end.routers))
 
 
 def _look(end: End) -> None:

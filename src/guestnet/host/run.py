@@ -61,7 +61,7 @@ def detach(log: str, *argv: str) -> None:
     Raises GuestnetError when it can't be started."""
     try:
         Path(log).parent.mkdir(mode=0o750, exist_ok=True)
-        with open(log, "ab") as out:  # noqa: PTH123
+        with Path(log).open("ab") as out:
             # setsid forks once more, so that it is nobody's child.
             subprocess.run(  # noqa: S603  argv is a list, made by us; no shell
                 ("setsid", "--fork", *argv),  # noqa: S607  found on our own fixed PATH

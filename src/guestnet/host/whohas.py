@@ -18,6 +18,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from guestnet.decide.facts import Neighbour
 from guestnet.host.netlink import links
+from guestnet.words.families import IPV4
 
 _NUD_PROBE, _NUD_KNOWN = 0x10, 0x02 | 0x40 | 0x80  # linux/neighbour.h; known: reachable, noarp, permanent
 _NUD_ASKING = 0x01 | 0x08 | 0x10  # incomplete, delay, probe
@@ -59,7 +60,7 @@ def asked(known: tuple[Neighbour, ...], questions: Iterable[Asked]) -> tuple[Nei
 def _entries(netlink: IPRoute, wanted: set[Asked], indices: dict[str, int]) -> dict[_Entry, Any]:
     names = {indices[link]: link for link, _, _ in wanted if link in indices}
     found = {}
-    for family in {socket.AF_INET if one.version == 4 else socket.AF_INET6 for _, _, one in wanted}:  # noqa: PLR2004  a family of IP
+    for family in {socket.AF_INET if one.version == IPV4 else socket.AF_INET6 for _, _, one in wanted}:
         for entry in netlink.get_neighbours(family=family):
             if entry["ifindex"] in names:
                 found[names[entry["ifindex"]], entry.get_attr("NDA_DST")] = entry

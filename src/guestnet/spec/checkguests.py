@@ -11,6 +11,7 @@ from guestnet.spec.document import Loaded, Path
 from guestnet.spec.models import Guest, Nic, Side4, Side6, Spec
 from guestnet.spec.near import did_you_mean
 from guestnet.words.addresses import HOST_BITS6, in_prefix
+from guestnet.words.families import IPV4
 from guestnet.words.problems import Place, Problem
 
 Address = IPv4Address | IPv6Address
@@ -73,7 +74,7 @@ def _addresses(spec: Spec, loaded: Loaded, whole: Loaded) -> Iterator[Problem]:
             continue
         if network is None or (path in whole.places and path not in loaded.places):
             continue  # its own problem is told already
-        side = network.ipv4 if address.version == 4 else network.ipv6  # noqa: PLR2004  a family of IP
+        side = network.ipv4 if address.version == IPV4 else network.ipv6
         whole_address = _in_network(address, side)
         wrong = _misfit(address, side, nic.network, key)
         other = taken.get((nic.network, whole_address))
@@ -115,7 +116,8 @@ def _misfit(address: Address, side: Side4 | Side6, network: str, key: str) -> tu
     if address not in subnet:
         return f"{address} is outside network {network} ({subnet})", _usable(host)
     if not inside(address, subnet):
-        kind = "broadcast" if address != subnet.network_address else "network" if address.version == 4 else "routers'"  # noqa: PLR2004  a family of IP
+        lowest = "network" if address.version == IPV4 else "routers'"
+        kind = lowest if address == subnet.network_address else "broadcast"
         return f"{address} is the {kind} address of network {network}", _usable(host)
     return None
 

@@ -11,6 +11,7 @@ from guestnet.spec.document import Loaded, Path
 from guestnet.spec.models import Network, Side4, Side6, Spec
 from guestnet.words import modes
 from guestnet.words.addresses import HOST_BITS6, in_prefix
+from guestnet.words.families import IPV4
 from guestnet.words.problems import Place, Problem
 
 WIDEST4, NARROWEST4 = 8, 30  # prefix lengths: from 10.0.0.0/8 to a host and one guest
@@ -121,7 +122,7 @@ def _range(
     first, last = ends
     subnet = host.network
     outside = [end for end in ends if not inside(end, subnet)]
-    longest = _ONE_RANGE4 if first.version == 4 else _ONE_RANGE6  # noqa: PLR2004  a family of IP
+    longest = _ONE_RANGE4 if first.version == IPV4 else _ONE_RANGE6
     block = first.max_prefixlen - longest
     if outside:
         what = (

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 from guestnet.spec.fromlibvirt import Entry, Value, entry
 from guestnet.spec.load import load_spec
 from guestnet.spec.show import scalar
+from guestnet.words.families import IPV4
 from guestnet.words.problems import GuestnetError, ProblemsError
 
 Address = IPv4Address | IPv6Address
@@ -110,7 +111,7 @@ def _nic(nic: Plugged, its: Entry, leases: Sequence[tuple[str, str, Address]]) -
         leased = [one for network, mac, one in leases if (network, mac) == (nic.network, nic.mac)]
         fits = [one for one in leased if one.version == family and one in subnet]
         reserved = its.reserved.get(nic.mac, "")
-        if family == 4 and reserved and ip_address(reserved) in subnet:  # noqa: PLR2004  a family of IP
+        if family == IPV4 and reserved and ip_address(reserved) in subnet:
             yield f"{key}: {reserved}  # {_RESERVED}"
         elif fits:
             yield f"{key}: {scalar(str(fits[0]))}  # {_LEASED}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
+from guestnet.words import xmltext
 from guestnet.words.pci import PARTS, joined
 from guestnet.words.problems import GuestnetError
 from guestnet.words.xmladdress import xml_interface
@@ -31,7 +32,7 @@ class Entry:
 
 def entry(xml: str, *, autostart: bool) -> Entry:
     """Raises GuestnetError where the file has no word for what such a network does."""
-    root = ET.fromstring(xml)  # noqa: S314  libvirt's own output
+    root = xmltext.parse(xml)
     forward = root.find("forward")
     mode = "" if forward is None else forward.get("mode", "nat")
     values: dict[str, Value] = {}

@@ -18,6 +18,7 @@ from guestnet.spec.choose import Taken
 from guestnet.spec.memory import GuestMemory, Memory, NetworkMemory
 from guestnet.words import modes
 from guestnet.words.addresses import HOST_BITS6, PRIVATE, eui64, in_prefix, is_private
+from guestnet.words.families import IPV4, IPV6
 from guestnet.words.ports import WHOLE
 
 __all__ = ["Taken", "resolve"]
@@ -325,8 +326,8 @@ def _opening(written: tuple[world.Forward, ...], networks: tuple[world.Network, 
 def _opens(forward: world.Forward, network: world.Network | None) -> bool:
     if network is None or forward.protocol == WHOLE or forward.target.version in network.open:
         return False
-    translated = network.mode == "nat" and (forward.target.version == 4 or network.nat6)  # noqa: PLR2004  a family of IP
-    if network.translated and forward.target.version == 6:  # noqa: PLR2004  a family of IP
+    translated = network.mode == "nat" and (forward.target.version == IPV4 or network.nat6)
+    if network.translated and forward.target.version == IPV6:
         return True
     return not translated and not is_private(forward.target)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 
 import pytest
@@ -13,10 +12,9 @@ from guestnet.decide.prefer.uses import families, lines
 from guestnet.decide.prefer.wanted import left, means, notes, there, wanted
 from guestnet.decide.state import Change, File, Key, Prefer
 from guestnet.spec.load import load_spec
-from guestnet.spec.memory import Memory
-from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.world import World
 from guestnet.words.problems import GuestnetError
+from tests.worlds import drawn
 
 TEXT = """
 networks:
@@ -40,7 +38,7 @@ DONE = Record("web1", "u1", (PREFIX,), done=True, wrote=b"label fd12:8848:a2a2::
 def world(nat66: bool = True, asked: bool = True) -> World:
     text = TEXT.replace("NAT66", str(nat66).lower()).replace("WANTED", str(asked).lower())
     spec = load_spec(text.encode(), "spec.yaml")
-    return resolve(spec, Memory(), random=random.Random(7), taken=Taken(), macs={})[0]  # noqa: S311  not a secret
+    return drawn(spec, 7)
 
 
 def facts(running: bool = True, agent: bool = True, uuid: str = "u1", six: bool = True) -> Facts:

@@ -14,6 +14,7 @@ from guestnet.decide.select.case import Link, Own
 from guestnet.decide.select.routes import LOOPBACK4, LOOPBACK6
 from guestnet.decide.select.source import TUNNELS, Candidate, Kernel, candidates
 from guestnet.decide.select.tables import Address, Policy, as_ip6, common
+from guestnet.words.families import IPV4, IPV6
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class _Known:
             (_listed(own), own, i + 1, link) for i, link in enumerate(kernel.links) for own in _there(kernel, link)
         ]
         entries.sort(key=lambda entry: entry[0])  # stable, as glibc's merge sort: the dump is IPv4 first, then by NIC
-        six = any(own.address.version == 6 and own.address != LOOPBACK6 for _, own, _, _ in entries)  # noqa: PLR2004  a family of IP
+        six = any(own.address.version == IPV6 and own.address != LOOPBACK6 for _, own, _, _ in entries)
         self.entries = entries if six else []
 
     def seen(self, place: int, one: Candidate) -> Seen:
@@ -88,7 +89,7 @@ class _Known:
 
 
 def _there(kernel: Kernel, link: Link) -> list[Own]:
-    return [own for own in link.addresses if own.address.version == 4 or not kernel.host.disable_ipv6]  # noqa: PLR2004  a family of IP
+    return [own for own in link.addresses if own.address.version == IPV4 or not kernel.host.disable_ipv6]
 
 
 def _listed(own: Own) -> int:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from guestnet.decide.select.case import Host, Link, Own, Subnet
 from guestnet.decide.select.tables import Address
+from guestnet.words.families import IPV4, IPV6
 from guestnet.words.problems import GuestnetError
 
 LOOPBACK4, LOOPBACK6 = IPv4Address("127.0.0.1"), IPv6Address("::1")
@@ -124,10 +125,10 @@ def _added(host: Host, family: int, own: list[Route]) -> Iterator[Route]:
 
 
 def _defaults(host: Host, family: int) -> Iterator[str]:
-    value = host.default4 if family == 4 else host.default6  # noqa: PLR2004  a family of IP
+    value = host.default4 if family == IPV4 else host.default6
     if value and host.links:
         via = "" if value is True else f"via {value} "
-        yield f"{'0.0.0.0/0' if family == 4 else '::/0'} {via}dev {host.links[0].name}"  # noqa: PLR2004  a family of IP
+        yield f"{'0.0.0.0/0' if family == IPV4 else '::/0'} {via}dev {host.links[0].name}"
 
 
 def _line(line: str, names: dict[str, int], family: int) -> Route | None:
@@ -142,7 +143,7 @@ def _line(line: str, names: dict[str, int], family: int) -> Route | None:
         return None
     try:
         source, via = (ip_address(options[key]) if key in options else None for key in ("src", "via"))
-        metric = int(options.get("metric", 0)) or (_METRIC6 if family == 6 else 0)  # noqa: PLR2004  a family of IP
+        metric = int(options.get("metric", 0)) or (_METRIC6 if family == IPV6 else 0)
     except ValueError as error:
         raise GuestnetError(f"routes: {line!r}: {error}", "write it as for ip route add") from error
     if kind in _REFUSING:

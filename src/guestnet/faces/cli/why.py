@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from guestnet.faces.cli.options import Format, Options
+from guestnet.words.ports import LAST_PORT
 from guestnet.words.problems import GuestnetError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _port(text: str) -> tuple[str, int]:
     if text in ("", "icmp", "ping"):
         return "icmp", 0
     match = _ASKED.fullmatch(text)
-    if not match or not 1 <= int(match[1]) <= 65535:  # noqa: PLR2004  the last port
+    if not match or not 1 <= int(match[1]) <= LAST_PORT:
         raise GuestnetError(
             f"{text} is not a port", "write one such as 22, 22/tcp or 53/udp, or leave it out for a ping"
         )

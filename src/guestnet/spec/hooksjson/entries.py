@@ -18,6 +18,7 @@ from guestnet.spec.hooksjson.fields import Fields, Said
 from guestnet.spec.hooksjson.ports import Ports, all_ports
 from guestnet.spec.hooksjson.reader import Document, shown
 from guestnet.words.addresses import network_text, parse_ip4, parse_ip6, parse_network
+from guestnet.words.families import IPV4
 from guestnet.words.names import bridge_name, guest_name, nic_name
 from guestnet.words.problems import Place, WrongError
 
@@ -161,7 +162,7 @@ def _restrictions(fields: Fields, ports: list[Ports], ways: list[_Way]) -> None:
 
 
 def _by_source(ways: list[_Way]) -> list[tuple[str, _Way]]:
-    return [("source_ip" if way[0].version == 4 else "source_ipv6", way) for way in ways]  # noqa: PLR2004  a family of IP
+    return [("source_ip" if way[0].version == IPV4 else "source_ipv6", way) for way in ways]
 
 
 def _listen(fields: Fields, key: str) -> tuple[Listen | None] | None:

@@ -105,7 +105,7 @@ def _forward(forward: Forward, network: str | None, ipv6: bool) -> str:
     """The short form where it says everything, else the long one on a line; `ipv6`: whether the network has it."""
     shape = forward.shape
     family = _family(forward) if ipv6 else None
-    if not shape.sources and len(shape.listen) < 2 and not family and not network:  # noqa: PLR2004  a family of IP
+    if not shape.sources and len(shape.listen) < 2 and not family and not network:  # noqa: PLR2004  one has a short form
         listen = shape.listen[0] if shape.listen else None
         short = str(words.Short(listen, forward.ports, forward.to, forward.protocol))
         return short if short.isdigit() else _text(short)
