@@ -30,7 +30,9 @@ from guestnet.host.libvirt import Libvirt
 from guestnet.spec.edit import Edited
 from guestnet.spec.load import read
 from guestnet.spec.memory import Memory
-from guestnet.words.problems import ConflictError, GuestnetError, ProblemsError
+from guestnet.words.problems import AsideError, ConflictError, GuestnetError, ProblemsError
+
+_AS_WRITTEN = "done: the host is as the file says"
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,18 @@ class Care:
 
 @dataclass(frozen=True)
 class Held:
-    """The host, to oneself. `spared`: what to say of a refusal; `recovered`: an apply that was cut off, and has been
-    taken back."""
+    """The host, to oneself, for a verb. `spared`: what to say of a refusal; `recovered`: an apply that was cut off, and
+    has been taken back."""
 
+    verb: str
     libvirt: Libvirt
     spared: str
     recovered: Head | None
 
 
-def change(options: Options, wanted: Wish, yes: bool, *, verb: str, question: str, care: Care = Care()) -> int:  # noqa: PLR0913
+def change(  # noqa: PLR0913  the last three by keyword
+    options: Options, wanted: Wish, yes: bool, *, verb: str, question: str, care: Care = Care()
+) -> int:
     """`wanted` is the file's spec for apply, and nothing for destroy."""
     with changing(options, verb) as held:
         plan, memory = survey(wanted, held.libvirt)
@@ -74,12 +79,17 @@ def change(options: Options, wanted: Wish, yes: bool, *, verb: str, question: st
         again = _again(wanted, held.libvirt, memory)
         with guarded(head, seconds, options.uri):
             aside = act.apply(plan, again, held.libvirt, progress, head, always=bool(seconds))
-    said = "done: the host is as the file says" if wanted.spec else _gone(plan)
-    for error in aside:
-        typer.echo(str(error), err=True)
-    typer.echo("the rest is done; guestnet plan shows what is left" if aside else said, err=True)
+    code = _ended(aside, _AS_WRITTEN if wanted.spec else _gone(plan))
     if seconds:
         typer.echo(f"it undoes itself after {seconds} s, unless, from a new session: guestnet confirm", err=True)
+    return code
+
+
+def _ended(aside: tuple[AsideError, ...], done: str) -> int:
+    """Says what was left out, or `done`; the exit code."""
+    for error in aside:
+        typer.echo(str(error), err=True)
+    typer.echo("the rest is done; guestnet plan shows what is left" if aside else done, err=True)
     return int(bool(aside))
 
 
@@ -112,12 +122,10 @@ def edit(
         question = "More than this differs from the file. Apply all of it?" if pending.changes else "Apply this?"
         if (pending.changes or (risky and not never)) and not agreed(question, yes):
             raise GuestnetError(held.spared)
-        # A link stays one: what it leads to is written.
-        file = str(Path(options.file).resolve())
-        head = Head(verb, file, Edit(source.decode(), found.text))
-        with edited(file, source.decode(), found.text):
-            for error in act.apply(plan, _again(wanted, held.libvirt, memory), held.libvirt, progress, head):
-                typer.echo(str(error), err=True)
+        for error in _with_file(
+            options, held, Edit(source.decode(), found.text), plan, _again(wanted, held.libvirt, memory)
+        ):
+            typer.echo(str(error), err=True)
         for note in plan.notices:
             if note not in pending.notices:
                 typer.echo(f"note: {note}", err=True)
@@ -146,13 +154,19 @@ def hand_over(  # noqa: PLR0913  the last two by keyword
         attended(plan, yes, never, held.spared)
         if not agreed(question, yes):
             raise GuestnetError(held.spared)
-        file = str(Path(options.file).resolve())
-        head = Head(verb, file, Edit(source.decode(), found.text))
-        with edited(file, source.decode(), found.text):
-            for error in act.apply(plan, _again(wanted, held.libvirt, memory), held.libvirt, progress, head):
-                typer.echo(str(error), err=True)
-    typer.echo("done: the host is as the file says", err=True)
-    return 0
+        return _ended(
+            _with_file(options, held, Edit(source.decode(), found.text), plan, _again(wanted, held.libvirt, memory)),
+            _AS_WRITTEN,
+        )
+
+
+def _with_file(
+    options: Options, held: Held, text: Edit, plan: Plan, again: Callable[[], tuple[Change, ...]]
+) -> tuple[AsideError, ...]:
+    """The file with the text behind the edit and the plan done, or both as they were. What was left out of the plan."""
+    file = str(Path(options.file).resolve())  # a link stays one: what it leads to is written
+    with edited(file, text.before, text.after):
+        return act.apply(plan, again, held.libvirt, progress, Head(held.verb, file, text))
 
 
 @contextmanager
@@ -164,7 +178,7 @@ def changing(options: Options, verb: str) -> Iterator[Held]:
         if touched:
             typer.echo("an earlier apply was cut off; what it had begun has been taken back", err=True)
         touched = _confirmed(libvirt, verb) or touched
-        yield Held(libvirt, "nothing more was touched" if touched else "nothing was touched", recovered)
+        yield Held(verb, libvirt, "nothing more was touched" if touched else "nothing was touched", recovered)
 
 
 def show(plan: Plan, options: Options) -> None:
