@@ -11,7 +11,7 @@ import pytest
 from guestnet.compile import ndp
 from guestnet.decide import outside
 from guestnet.decide.desired import desired_state
-from guestnet.decide.facts import Answered, Facts, HostNic, Uplink
+from guestnet.decide.facts import Answered, Facts, HostNic, Router6, Uplink
 from guestnet.decide.state import File, Key
 from guestnet.spec.load import load_spec
 from guestnet.spec.memory import Memory
@@ -200,7 +200,7 @@ def test_addresses_that_others_have() -> None:
         "guest mail would have 2001:db8:1::1:10 on up0, which somebody answers for there already (02:00:00:00:00:01) "
         "(give it another address in network hidden)"
     ) in told(ONE, answered=answered)
-    assert "which is the gateway's" in told(ONE, gateways6=(mail,))
+    assert "which is the gateway's" in told(ONE, routers6=(Router6("up0", str(mail)),))
     assert "which is the host's own" in told(host("2001:db8:1::1:10/64"))
     two = FILE.replace("guests:", 'guests:\n  twin: {network: shared, ipv6: "::20"}')
     assert told(ONE, two) == ""
@@ -211,7 +211,7 @@ def test_addresses_that_others_have() -> None:
 
 def test_a_part_that_holds_the_gateway_or_the_host_cuts_them_off() -> None:
     text = FILE.replace("ndp_proxy: true}}\n  more", 'ndp_proxy: true, address: "2001:db8:1::9/112"}}\n  more')
-    said = told(ONE, text, gateways6=(IPv6Address("2001:db8:1::1"),))
+    said = told(ONE, text, routers6=(Router6("up0", "2001:db8:1::1"),))
     assert "2001:db8:1::/112 of network shared holds 2001:db8:1::2, the host's own, the gateway 2001:db8:1::1" in said
     assert "such as 2001:db8:1::1:1/112" in said
     other = text.replace("2001:db8:1::9/112", "2001:db8:9::f:1/112")

@@ -254,9 +254,8 @@ class Facts:
     routes: tuple[Route, ...] = ()
     # (link, address) of every link, ours too, in the kernel's order; without loopback and link-local ones
     addresses: tuple[tuple[str, IPv4Interface | IPv6Interface], ...] = ()
-    gateways6: tuple[IPv6Address, ...] = ()  # of default routes
-    ipv6_first: frozenset[str] = frozenset()  # guests whose gai.conf we wrote so
     fading: frozenset[IPv6Address] = frozenset()  # of these, those that nobody is to begin with: deprecated, duplicate
+    ipv6_first: frozenset[str] = frozenset()  # guests whose gai.conf we wrote so
     answered: tuple[Answered, ...] = ()  # of what a guest is to have outside, where that was asked
     own: frozenset[str] = frozenset()  # networks of ours that libvirt has
     settings: dict[str, str] = field(default_factory=dict)  # sysctl key with slashes -> value now
@@ -288,6 +287,11 @@ class Facts:
         for one in self.leases:
             found[one.mac] = (*found.get(one.mac, ()), one)
         return found
+
+    @property
+    def gateways6(self) -> frozenset[IPv6Address]:
+        """The routers of the IPv6 default routes, but those on links with one far end."""
+        return frozenset(IPv6Address(router.gateway) for router in self.routers6 if router.gateway)
 
     @property
     def links(self) -> frozenset[str]:

@@ -54,7 +54,6 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
             if (route.link, route.subnet) not in connected and (route.link not in bridges or route.gateway)
         ),
         addresses=addresses,
-        gateways6=tuple(map(IPv6Address, netlink.gateways().get(6, ()))),
         fading=netlink.fading(),
         own=frozenset(ours),
         settings={key: value for key, value in values.items() if value is not None},
