@@ -30,7 +30,7 @@ def test_the_old_state_or_the_new_one(cycles: Cycles) -> None:
     print(f"FAULTS_SEED={seed}")
     drawn = random.Random(seed)  # noqa: S311  not a secret
     kinds = {effect.partition(" ")[0] for effect in cycles.effects}
-    assert kinds == {"program", "file", "libvirt", "netlink"}, "the change has effects of every kind"
+    assert kinds >= {"program", "file", "libvirt", "netlink"}, "the change has effects of every kind"
     faults = list(cycles.faults())
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
