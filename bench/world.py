@@ -6,12 +6,11 @@ The file is YAML as a user would write it; it goes through the product's own rea
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
+from guestnet.act.survey import hook_text
 from guestnet.compile import dhcp, hookdata, hookfront, nft, ruleset
 from guestnet.decide import admit
 from guestnet.decide.desired import ADMIT_FILE, HOOKS
-from guestnet.faces import hook as product_hook
 from guestnet.spec import load
 from guestnet.spec.memory import Memory
 from guestnet.spec.resolve import Taken, resolve
@@ -63,7 +62,7 @@ def install(host: Host, world: World, hook: str | None = None) -> None:
     folders = f"{RUNNING} {dhcp.hosts_folder(NETWORK)}"
     host.shell(f"rm -rf {hookdata.FOLDER} {folders}; mkdir -p {folders}")
     host.write(HOOK, hook or hookfront.text(), mode=0o755)
-    host.write(hookfront.PROGRAM, Path(product_hook.__file__).read_text())
+    host.write(hookfront.PROGRAM, hook_text())
     host.write(hookdata.TABLE_FILE, ruleset.table(world))
     host.write(ADMIT_FILE, admit.hook_file(world, Memory()))
     for guest in world.guests:

@@ -75,14 +75,6 @@ def test_no_import_cycle() -> None:
         visit(module, ())
 
 
-def test_the_hook_stands_alone() -> None:
-    """It runs under the system's Python with few, cheap modules; what else it imports, it imports late."""
-    tree = ast.parse((PACKAGE / "faces" / "hook.py").read_text())
-    at_start = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
-    assert at_start == {"_signal", "fcntl", "os", "sys"}
-    assert all(name.split(".")[0] in sys.stdlib_module_names for name in imports(PACKAGE / "faces" / "hook.py"))
-
-
 def test_what_the_hook_starts_stands_alone() -> None:
     assert all(name in sys.stdlib_module_names for name in imports(PACKAGE / "faces" / "let_in.py"))
 

@@ -13,7 +13,6 @@ from pydantic import BaseModel
 from guestnet.compile import admit, dhcp, hookdata, nft, ruleset, sysctl
 from guestnet.decide.desired import ADMIT_FILE, settings
 from guestnet.decide.facts import Facts, Uplink
-from guestnet.faces import hook
 from guestnet.faces.texts import dhcp_text, gai_text, nft_text, xml_text
 from guestnet.host import lock
 from guestnet.spec import models as module
@@ -23,6 +22,7 @@ from guestnet.spec.memory import Memory, from_text, to_text
 from guestnet.spec.resolve import Taken, resolve
 from guestnet.spec.show import show
 from guestnet.spec.world import World
+from tests.hooked import hook
 from tests.worlds import drawn
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -120,11 +120,11 @@ def test_the_hook_knows_what_the_product_knows() -> None:
 def test_the_hook_says_which_limit_it_has_passed(tmp_path: Path) -> None:
     """At first that of a guest's start; for the unit it may become a longer one."""
     program = (
-        "import sys, time, _signal; from guestnet.faces import hook; hook.LOG = sys.argv[1];"
+        "import sys, time, _signal; from tests.hooked import hook; hook.LOG = sys.argv[1];"
         "_signal.signal(14, hook.too_long); hook.limit(9); hook.limit(1); time.sleep(8)"
     )
     file = tmp_path / "hook.log"
-    subprocess.run([sys.executable, "-c", program, str(file)], check=True)
+    subprocess.run([sys.executable, "-c", program, str(file)], check=True, cwd=Path(__file__).parents[2])
     assert "not done within 1 s; given up" in file.read_text()
 
 

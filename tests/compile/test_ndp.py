@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from guestnet.compile import hookdata, ndp, translation
-from guestnet.faces import hook
 from guestnet.spec.memory import Memory
 from tests.compile.test_golden import GOLDEN, made
+from tests.hooked import hook
 
 WORLD, _ = made(GOLDEN / "075-global-addresses", Memory())
 LINE = "{address} 02 40 00 {flags} {nic}\n"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 
 from guestnet.act.remember import remember
-from guestnet.compile import dhcp
+from guestnet.compile import dhcp, hookprogram
 from guestnet.decide import adopted, outside, served, whereabouts
 from guestnet.decide.admit import remembered as admitting
 from guestnet.decide.desired import MEMORY, desired_state
@@ -77,7 +77,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     remembered = admitting(remembered, facts, wish.admit)
     facts = replace(facts, neighbours=whohas.asked(facts.neighbours, whereabouts.to_ask(world, facts)))
     facts = replace(facts, programs=listeners.programs(served.sockets(world, facts)))
-    desired, remembered = desired_state(world, facts, remembered, hook_text(), hook_text("let_in.py"))
+    desired, remembered = desired_state(world, facts, remembered, hook_text(), let_in_text())
     if wish.spec is None:
         desired = {
             key: thing for key, thing in desired.items() if key.kind not in ("memory", "program", "hook", "unit")
@@ -139,8 +139,17 @@ def _reserved(network: str, guest: str) -> str | None:
     return dhcp.mac_of(file.text) if file else None
 
 
-def hook_text(name: str = "hook.py") -> str:
-    """The hook's program, that libvirt's hooks run; or what that starts."""
+def hook_text() -> str:
+    """The hook's program, that libvirt's hooks run."""
+    return hookprogram.joined({name: _of_faces(f"hook/{name}.py") for name in hookprogram.PARTS})
+
+
+def let_in_text() -> str:
+    """What that starts for UDP clients."""
+    return _of_faces("let_in.py")
+
+
+def _of_faces(name: str) -> str:
     try:
         return resources.files("guestnet.faces").joinpath(name).read_text()
     except OSError as error:

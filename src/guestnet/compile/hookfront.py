@@ -1,4 +1,4 @@
-"""The file that libvirt runs as its hook: it imports the hook's program (faces/hook.py), so that it is compiled once.
+"""The file that libvirt runs as its hook: it imports the hook's program (hookprogram.py), so that it is compiled once.
 
 Python compiles the file it is given anew at every start, which takes the program longer than all that it does; a module
 is compiled once. libvirt runs three hooks one after the other before a guest starts.
