@@ -299,7 +299,9 @@ def lab_guestnet(lab: Lab) -> str:
 def test_two_at_once(lab: Lab) -> None:
     first = lab.host.popen([lab_guestnet(lab), "reach", "--probe"])
     wait_for("the ends", lambda: "gnprobe6b" in lab.host.shell("ip -br link").stdout)
+    lab.host.send_signal(first, signal.SIGSTOP)  # else it may be done before the second has begun
     second = lab.host.guestnet("reach", "--probe", check=False)
+    lab.host.send_signal(first, signal.SIGCONT)
     assert second.returncode == 1
     assert "is measuring this host" in second.stderr
     assert first.wait(timeout=30) == 0

@@ -3,7 +3,7 @@
 import os
 
 from guestnet.faces.hook.outside import answer, translation
-from guestnet.faces.hook.prepared import COMPILED, PARTS, add, elements, encoded
+from guestnet.faces.hook.prepared import COMPILED, NOT_THERE, PARTS, add, elements, encoded
 from guestnet.faces.hook.programs import log, nft
 from guestnet.faces.hook.table import ensure, rebuild
 from guestnet.faces.hook.turns import RUN
@@ -25,7 +25,9 @@ def forget(name: str) -> None:
     for path in (f"{RUN}/restored.{encoded(name)}", f"{COMPILED}/now/{encoded(name)}"):
         try:
             os.unlink(path)
-        except FileNotFoundError:
+        except OSError as trouble:
+            if trouble.errno not in NOT_THERE:
+                raise
             continue
         return
 

@@ -16,6 +16,7 @@ MAPS = (
 PARTS = "parts6"  # of the table, for prefix NAT
 TABLE = "inet guestnet"
 NOT_ASCII = 128
+NOT_THERE = (2, 21, 36)  # ENOENT, EISDIR, ENAMETOOLONG: a guest not in the file, without a name, or with a longer one
 unknown: set[str] = set()  # first words of prepared lines that mean nothing here
 
 
@@ -36,8 +37,10 @@ def lines(name: str, folder: str = "guests") -> list[str]:
     try:
         with open(f"{COMPILED}/{folder}/{encoded(name)}") as source:
             found = source.read().split("\n")
-    except (FileNotFoundError, IsADirectoryError):  # a guest that is not in the file, or without a name
-        return []
+    except OSError as trouble:
+        if trouble.errno in NOT_THERE:
+            return []
+        raise
     if found[0] != VERSION or found[-2:] != ["end", ""]:
         raise HookError(f"{name}: what was prepared for it is of another version, or cut short; run guestnet apply")
     return found[1:-2]

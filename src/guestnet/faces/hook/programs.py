@@ -68,6 +68,7 @@ def spawn(
     """Starts a program. Its errors go into the log, or to the unit, unless `quiet`. It reads from `pipe` and writes to
     `out`, each the end for it and the end for us, or from and to nothing."""
     actions: list[tuple[object, ...]] = []
+    errors = None
     if out is None:
         actions.append((os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0))
     else:
@@ -75,13 +76,17 @@ def spawn(
     if quiet:
         actions.append((os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0))
     elif not by_unit():
-        os.makedirs(os.path.dirname(LOG), 0o750, exist_ok=True)
-        actions.append((os.POSIX_SPAWN_OPEN, 2, LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640))
+        errors = opened()
+        actions.append((os.POSIX_SPAWN_DUP2, errors, 2))
     if pipe is None:
         actions.append((os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0))
     else:
         actions += [(os.POSIX_SPAWN_DUP2, pipe[0], 0), (os.POSIX_SPAWN_CLOSE, pipe[1])]
-    pid = os.posix_spawnp(argv[0], argv, ENVIRONMENT, file_actions=actions)
+    try:
+        pid = os.posix_spawnp(argv[0], argv, ENVIRONMENT, file_actions=actions)
+    finally:
+        if errors is not None:
+            os.close(errors)
     children.add(pid)
     return pid
 
@@ -115,11 +120,35 @@ def by_unit() -> bool:
 def log(text: object) -> None:
     import time
 
-    os.makedirs(os.path.dirname(LOG), 0o750, exist_ok=True)
-    if os.path.exists(LOG) and os.path.getsize(LOG) > LOG_BYTES:
-        os.rename(LOG, f"{LOG}.1")
-    with open(LOG, "a", errors="backslashreplace") as out:
-        line = f"{' '.join(sys.argv[1:3])}: {text}".replace("\n", "\\n")  # a name must not forge a line
-        out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
-    if by_unit():
-        os.write(2, f"{line}\n".encode(errors="backslashreplace"))
+    line = f"{' '.join(sys.argv[1:3])}: {text}".replace("\n", "\\n")  # a name must not forge a line
+    out = opened()
+    for where, said in ((out, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n"), (2, f"{line}\n")):
+        if where == out or by_unit():
+            try:
+                os.write(where, said.encode(errors="backslashreplace"))
+            except OSError:
+                pass  # a full disk, or nobody who listens
+    os.close(out)
+
+
+def opened() -> int:
+    """The log, to add to; nothing's where it can't be had. What is done for guests never depends on what is said of it.
+
+    No link is followed, and no folder used that others can write: on some systems /var/log is a group's."""
+    folder, _, file = LOG.rpartition("/")
+    try:
+        os.makedirs(folder, 0o750, exist_ok=True)
+        there = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(there)
+            if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+                raise PermissionError(folder)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            out = os.open(file, flags, 0o640, dir_fd=there)
+            if os.fstat(out).st_size > LOG_BYTES:
+                os.rename(file, f"{file}.1", src_dir_fd=there, dst_dir_fd=there)
+            return out
+        finally:
+            os.close(there)
+    except OSError:
+        return os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
