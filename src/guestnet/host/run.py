@@ -18,6 +18,7 @@ from guestnet.words.problems import GuestnetError
 # Fixed, because what runs as root must not depend on the caller's PATH; C, because messages are shown and compared.
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 PACKAGES = {
+    "python3": "python3",  # the hook's
     "nft": "nftables",
     "iptables": "iptables",
     "ip6tables": "iptables",
