@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
 import socket
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from guestnet.compile import bridge
 from guestnet.compile.bridgedrift import Link as BridgeLink
 from guestnet.decide.facts import HostNic, Neighbour, Route, Uplink
 from guestnet.decide.state import Bridge
 from guestnet.host import sysctl
+from guestnet.words.problems import GuestnetError
 
 _IFF_UP = 1
 _NUD_KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | 0x80  # linux/neighbour.h: reachable, stale, delay, probe, permanent
@@ -29,15 +33,26 @@ _IFA_F_FADING = 0x08 | 0x20  # linux/if_addr.h: IFA_F_DADFAILED, IFA_F_DEPRECATE
 _IFA_F_PERMANENT = 0x80  # linux/if_addr.h: without it an address has a lifetime, from an advertisement or DHCPv6
 
 
+@contextlib.contextmanager
+def asking() -> Iterator[IPRoute]:
+    """The kernel, to be asked. Raises GuestnetError when it can't be, or says no."""
+    try:
+        with IPRoute() as netlink:
+            yield netlink
+    except (OSError, NetlinkError) as error:
+        said = os.strerror(error.code) if isinstance(error, NetlinkError) else error.strerror
+        raise GuestnetError(f"links, addresses or routes can't be read from the kernel: {said}", "try again") from error
+
+
 def links() -> dict[int, str]:
     """Interface index -> name."""
-    with IPRoute() as netlink:
+    with asking() as netlink:
         return {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
 
 
 def nics() -> tuple[HostNic, ...]:
     """All links."""
-    with IPRoute() as netlink:
+    with asking() as netlink:
         found = list(netlink.get_links())
     names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in found}
     return tuple(
@@ -60,7 +75,7 @@ def _kind(link: Any) -> str:
 
 def our_bridges() -> dict[str, Bridge]:
     """The bridges that carry our mark, each with its NIC as long as that is plugged in ("" when it is not)."""
-    with IPRoute() as netlink:
+    with asking() as netlink:
         links = list(netlink.get_links())
     found = {}
     for link in links:
@@ -81,7 +96,7 @@ def our_bridges() -> dict[str, Bridge]:
 
 def bridge_links(names: Container[str], isolated: Container[str]) -> dict[str, BridgeLink]:
     """The bridges of these names as they are. `isolated`: the ports that are to be so."""
-    with IPRoute() as netlink:
+    with asking() as netlink:
         links, given = list(netlink.get_links()), list(netlink.get_addr())
     found = {}
     for link in links:
@@ -122,7 +137,7 @@ def _kept(address: Any) -> str:
 
 def masters() -> dict[str, str]:
     """Link -> the bridge (or other master) it is plugged into, for links that are in one."""
-    with IPRoute() as netlink:
+    with asking() as netlink:
         found = {link["index"]: link for link in netlink.get_links()}
     names = {index: link.get_attr("IFLA_IFNAME") for index, link in found.items()}
     plugged = {names[index]: link.get_attr("IFLA_MASTER") for index, link in found.items()}
@@ -134,7 +149,7 @@ def uplinks() -> tuple[Uplink, ...]:
     names = links()
     families: dict[str, set[int]] = {}
     learned = set()
-    with IPRoute() as netlink:
+    with asking() as netlink:
         for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
             for route in netlink.get_default_routes(family=family, table=_RT_TABLE_MAIN):
                 for index in _outputs(route):
@@ -149,7 +164,7 @@ def uplinks() -> tuple[Uplink, ...]:
 def gateways() -> dict[int, tuple[str, ...]]:
     """Family -> the routers of its default routes."""
     found: dict[int, tuple[str, ...]] = {}
-    with IPRoute() as netlink:
+    with asking() as netlink:
         for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
             for route in netlink.get_default_routes(family=family, table=_RT_TABLE_MAIN):
                 gateway = _gateway(route)
@@ -164,7 +179,7 @@ def learning() -> tuple[str, ...]:
     """
     names = links()
     found = {uplink.nic for uplink in uplinks() if uplink.kernel_ra}
-    with IPRoute() as netlink:
+    with asking() as netlink:
         for address in netlink.get_addr(family=socket.AF_INET6):
             flags = address.get_attr("IFA_FLAGS") or address["flags"]
             name = names.get(address["index"], "")
@@ -179,7 +194,7 @@ def addresses() -> tuple[tuple[str, IPv4Interface | IPv6Interface], ...]:
     """(link, address with its subnet) of every link, in the kernel's order, but loopback and link-local addresses."""
     names = links()
     found = []
-    with IPRoute() as netlink:
+    with asking() as netlink:
         for address in netlink.get_addr():
             text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
             interface = ipaddress.ip_interface(f"{text}/{address['prefixlen']}")
@@ -190,7 +205,7 @@ def addresses() -> tuple[tuple[str, IPv4Interface | IPv6Interface], ...]:
 
 def fading() -> frozenset[IPv6Address]:
     """The host's addresses that nothing new is to use: deprecated, or somebody else's as well."""
-    with IPRoute() as netlink:
+    with asking() as netlink:
         found = [(one, one.get_attr("IFA_FLAGS") or one["flags"]) for one in netlink.get_addr(family=socket.AF_INET6)]
     return frozenset(IPv6Address(one.get_attr("IFA_ADDRESS")) for one, flags in found if flags & _IFA_F_FADING)
 
@@ -199,7 +214,7 @@ def neighbours(bridges: Container[str]) -> tuple[Neighbour, ...]:
     """Who answered on these links lately, but by link-local addresses."""
     names = links()
     found = []
-    with IPRoute() as netlink:
+    with asking() as netlink:
         for entry in netlink.get_neighbours():
             link, mac = names.get(entry["ifindex"], ""), entry.get_attr("NDA_LLADDR")
             if link in bridges and mac and entry["state"] & _NUD_KNOWN:
@@ -214,7 +229,7 @@ def routes() -> tuple[Route, ...]:
     names = links()
     single = {interface.ip for _, interface in addresses()}
     found = set()
-    with IPRoute() as netlink:
+    with asking() as netlink:
         for family in (socket.AF_INET, socket.AF_INET6):
             first = _asked_before_main(netlink.get_rules(family=family))
             for message in netlink.get_routes(family=family):

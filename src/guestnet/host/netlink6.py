@@ -8,11 +8,9 @@ from collections.abc import Container
 from ipaddress import IPv6Interface
 from pathlib import Path
 
-from pyroute2 import IPRoute
-
 from guestnet.decide.facts import Own6, Router6
 from guestnet.host import sysctl
-from guestnet.host.netlink import links
+from guestnet.host.netlink import asking, links
 from guestnet.host.run import run
 
 _RTPROT_RA = 9  # linux/rtnetlink.h: the route came from a router advertisement, also where a program handled it
@@ -30,7 +28,7 @@ def addresses(without: Container[str]) -> tuple[Own6, ...]:
     """Those of links that are not in `without`, but loopback and link-local ones."""
     names = links()
     found = []
-    with IPRoute() as netlink:
+    with asking() as netlink:
         for address in netlink.get_addr(family=socket.AF_INET6):
             own = IPv6Interface(
                 (address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS"), address["prefixlen"])
@@ -49,7 +47,7 @@ def routers() -> tuple[Router6, ...]:
     """Of the default routes in the main table."""
     names = links()
     found = set()
-    with IPRoute() as netlink:
+    with asking() as netlink:
         for route in netlink.get_default_routes(family=socket.AF_INET6, table=_RT_TABLE_MAIN):
             expires = (route.get_attr("RTA_CACHEINFO") or {}).get("rta_expires", 0)
             lifetime = expires // _TICKS if expires > 0 else None
@@ -97,7 +95,7 @@ def answers(nic: str, address: str, patience: float) -> bool:
 def _neighbour(nic: str, address: str) -> tuple[int, str]:
     """Its state, 0 when there is none, and its MAC."""
     index = next((number for number, name in links().items() if name == nic), 0)
-    with IPRoute() as netlink:
+    with asking() as netlink:
         for entry in netlink.get_neighbours(family=socket.AF_INET6, ifindex=index):
             if entry.get_attr("NDA_DST") == address and entry["ifindex"] == index:
                 return entry["state"], entry.get_attr("NDA_LLADDR") or ""

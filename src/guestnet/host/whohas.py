@@ -17,7 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from guestnet.decide.facts import Neighbour
-from guestnet.host.netlink import links
+from guestnet.host.netlink import asking, links
 from guestnet.words.families import IPV4
 
 _NUD_PROBE, _NUD_KNOWN = 0x10, 0x02 | 0x40 | 0x80  # linux/neighbour.h; known: reachable, noarp, permanent
@@ -37,7 +37,7 @@ def asked(known: tuple[Neighbour, ...], questions: Iterable[Asked]) -> tuple[Nei
         return known
     rest = [one for one in known if (one.link, one.mac, one.address) not in wanted]
     indices = {name: index for index, name in links().items()}
-    with IPRoute() as netlink:
+    with asking() as netlink:
         there = _entries(netlink, wanted, indices)
         open_ones = {(link, str(address)) for link, _, address in wanted if link in indices}
         for link, address in sorted(open_ones):
