@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from guestnet.compile import hookdata
-from guestnet.decide.desired import FORWARDING, follows, in_force
+from guestnet.decide.desired import follows, in_force, needed
 from guestnet.decide.facts import Facts
 from guestnet.decide.state import Change, File, Key, Network, State, Table, Thing
 from guestnet.spec.world import World
@@ -34,7 +34,7 @@ def before(live: State, begun: Iterable[Change], facts: Facts, world: World | No
     target = dict(live)
     for key, change in changed.items():
         thing = _settled(change.before)
-        if key.kind == "setting" and (thing is None or _needed(key, facts)):
+        if key.kind == "setting" and (thing is None or needed(key.name, facts)):
             continue
         if thing is None:
             target.pop(key, None)
@@ -60,13 +60,6 @@ def conflicts(live: State, begun: Iterable[Change], target: State) -> tuple[Key,
 
 def _settled(thing: Thing | None) -> Thing | None:
     return replace(thing, unplugged=(), unrecorded=(), wrong=()) if isinstance(thing, Network) else thing
-
-
-def _needed(key: Key, facts: Facts) -> bool:
-    """Forwarding, and with it accept_ra, while a network of somebody else needs it."""
-    return any(network.forwards for network in facts.networks) and (
-        key.name in FORWARDING or key.name.endswith("/accept_ra")
-    )
 
 
 def _stray(key: Key, target: State) -> bool:

@@ -109,20 +109,16 @@ def desired_state(world: World, facts: Facts, memory: Memory, hook: str, let_in:
 
 
 def _given_back(wanted: Mapping[str, str], facts: Facts, memory: Memory) -> dict[str, str]:
-    """What we once set and no longer need, with the value it had before us; forwarding before accept_ra.
-
-    In a family, nothing of this while a network of somebody else forwards: libvirt needs forwarding for it, and then
-    accept_ra too.
-    """
-    others = [network for network in facts.networks if network.forwards]
-    held = {"net/ipv4/ip_forward"} if any(_has(network, 4) for network in others) else set()
-    start = "net/ipv6/" if any(_has(network, 6) for network in others) else "none"
-    keys = [
-        key
-        for key in memory.sysctls
-        if key not in wanted and key in facts.settings and key not in held and not key.startswith(start)
-    ]
+    """What we once set and no longer need, with the value it had before us; forwarding before accept_ra."""
+    keys = [key for key in memory.sysctls if key not in wanted and key in facts.settings and not needed(key, facts)]
     return {key: memory.sysctls[key] for key in sorted(keys, key=lambda key: key not in FORWARDING)}
+
+
+def needed(key: str, facts: Facts) -> bool:
+    """Forwarding, and with it accept_ra, while a network of somebody else forwards in that family: libvirt needs it."""
+    family = 4 if key.startswith("net/ipv4/") else 6
+    others = any(network.forwards and _has(network, family) for network in facts.networks)
+    return others and (key in FORWARDING or key.endswith("/accept_ra"))
 
 
 def _has(network: ForeignNetwork, family: int) -> bool:
