@@ -6,14 +6,14 @@ Needs no libvirt, and starts from what is there each time, so a setup that faile
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from guestnet.act import journal
 from guestnet.act.survey import hook_text
-from guestnet.compile import dhcp, hookdata
-from guestnet.decide.desired import standing
+from guestnet.compile import dhcp, hookdata, hookfront, unit
+from guestnet.decide.desired import HOOKS, standing
 from guestnet.decide.state import Change, File, Key, Link, State, Thing, compare
 from guestnet.host import files, systemd
 from guestnet.host.observe import observe_standing
@@ -43,6 +43,13 @@ def look(completions: Mapping[str, str], program: Path, *, remove: bool) -> Setu
     live = {**observe_standing(), **_observe(completions, foreign)}
     desired = {} if remove else _desired(completions, program, foreign)
     return Setup(compare(live, desired), tuple(f"left alone: {path} is not guestnet's" for path in sorted(foreign)))
+
+
+def tidy_up(completions: Iterable[str]) -> None:
+    """What a setup leaves that was killed, or failed: a file half written, a folder that was made for one."""
+    for path in (*HOOKS, hookfront.PROGRAM, unit.FILE, *completions):
+        if not os.path.lexists(path):
+            files.remove(path)
 
 
 def _in_use() -> bool:

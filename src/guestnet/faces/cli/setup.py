@@ -36,13 +36,15 @@ def setup(
     need_root("setup")
     need_trusted(options.file)
     with changing():
-        found = act.look(_completions(act.MARK), Path(sys.argv[0]).resolve(), remove=remove)
+        completions = _completions(act.MARK)
+        found = act.look(completions, Path(sys.argv[0]).resolve(), remove=remove)
         for line in found.left_alone:
             typer.echo(line, err=True)
         for change in found.changes:
             put_locally(change)
             typer.echo(step(change))
         if remove:
+            act.tidy_up(completions)
             tidy()
     if not found.changes:
         typer.echo("Nothing to do: it is all gone." if remove else "Nothing to do: it is all there.")
