@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from guestnet.act import journal
+from guestnet.act import edit, journal
 from guestnet.act.journal import Head
 from guestnet.act.tidy import tidy
 from guestnet.act.undo import Undo
@@ -23,7 +23,7 @@ from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import apply_lock
 from guestnet.host.put import put
 from guestnet.spec.memory import from_text
-from guestnet.words.problems import AsideError, GuestnetError, Problem, ProblemsError
+from guestnet.words.problems import AsideError, ConflictError, GuestnetError, Problem, ProblemsError
 
 Report = Callable[[str, Change | None, float], None]  # (done, FAIL, undoing or undone; the step; seconds)
 
@@ -42,9 +42,10 @@ def changing(*, wait: bool = False) -> Iterator[None]:
                 tidy()
 
 
-def recover(libvirt: Libvirt) -> Head | None:
+def recover(libvirt: Libvirt, *, file: bool = False) -> Head | None:
     """Takes back what an apply that was killed had begun, and says which it was; None when there was none. Needs
-    `changing`. Raises journal.DamagedError when nobody can know what it had begun."""
+    `changing`. `file`: what it had edited itself, too; else that is left, to be gone forward to. Raises
+    journal.DamagedError when nobody can know what it had begun."""
     begun = journal.left()
     if begun is None:
         return None
@@ -59,6 +60,9 @@ def recover(libvirt: Libvirt) -> Head | None:
         )
         problems = Undo(lambda change: put(libvirt, change), begun.changes).run()
         libvirt.adopting = frozenset()
+        edit.tidy(begun.head)
+        if file:
+            problems += _file_back(begun.head)[0]
     if problems:
         aside = f"an apply that was cut off is only partly undone; to go on without that, move {journal.PATH} away"
         raise ProblemsError(problems, aside)
@@ -75,7 +79,8 @@ def apply(  # noqa: PLR0913  the last by keyword
     *,
     always: bool = False,
 ) -> tuple[AsideError, ...]:
-    """Does the plan; on a failure undoes all of it and raises. Needs `changing`, and a plan made under it.
+    """Does the plan, and the edit of the file that `head` has; on a failure undoes all of it and raises. Needs
+    `changing`, and a plan made under it.
 
     `again` looks at the host anew: what is still to be changed. `head` names the apply in its journal. From then on
     there is a way back from it, unless it only mended what had come to differ from the file that is applied already:
@@ -83,13 +88,14 @@ def apply(  # noqa: PLR0913  the last by keyword
     """
     if plan.problems:
         raise ProblemsError(list(plan.problems))
-    if not plan.changes:
+    if not plan.changes and head.edit is None:
         return ()
     aside: dict[Key, AsideError] = {}
     remembered = files.read(MEMORY)
     written = journal.Journal(replace(head, memory=remembered.text) if remembered else head)
     undo = Undo(lambda change: put(libvirt, change))
     try:
+        edit.write(head)
         changes = plan.changes
         for _ in range(_ROUNDS):
             for together in _together(changes):
@@ -106,7 +112,7 @@ def apply(  # noqa: PLR0913  the last by keyword
             _end(written, plan, always=always, last=head.verb == journal.DESTROY)
     except BaseException as error:
         libvirt.adopting = frozenset(adopted.handed(undo.steps))  # also those that were given back
-        _take_back(undo, written, report, error)
+        _take_back(undo, written, head, report, error)
         raise
     return tuple(aside.values())
 
@@ -154,19 +160,34 @@ def _step(change: Change, libvirt: Libvirt, undo: Undo, report: Report) -> Aside
     return None
 
 
-def _take_back(undo: Undo, written: journal.Journal, report: Report, error: BaseException) -> None:
+def _take_back(undo: Undo, written: journal.Journal, head: Head, report: Report, error: BaseException) -> None:
     report("undoing", None, 0)
     with undisturbed():
         problems = undo.run()
+        unwritten, theirs = _file_back(head)
+        problems += unwritten
         if not problems:
             written.close()
     if not problems:
         report("undone", None, 0)
+        if theirs and not isinstance(error, ConflictError):
+            raise ConflictError(f"{error}\n{theirs}", "look at it, then: guestnet plan") from error
         return
     # The journal stays: the next apply tries again to take it back.
     what, todo = getattr(error, "what", str(error)), getattr(error, "todo", "")
     first = Problem(what, todo or "see below") if what else None
     raise ProblemsError([*([first] if first else []), *problems], "not everything could be undone") from error
+
+
+def _file_back(head: Head) -> tuple[list[Problem], str]:
+    """The file that was edited, as it was before: why it is not; and that somebody else has written it meanwhile."""
+    theirs = f"{head.file} was changed meanwhile by somebody else, and is left as they wrote it"
+    try:
+        return [], "" if edit.put_back(head) else theirs
+    except ConflictError:
+        return [], theirs
+    except GuestnetError as error:
+        return [Problem(error.what, error.todo)], ""
 
 
 @contextlib.contextmanager

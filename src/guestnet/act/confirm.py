@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from guestnet.act import journal, rollback
 from guestnet.act.apply import Report, apply, recover, undisturbed
-from guestnet.act.edit import edited
-from guestnet.act.journal import ROLLBACK, Begun, Head
+from guestnet.act.journal import ROLLBACK, Begun, Edit, Head
 from guestnet.act.rollback import Way
 from guestnet.decide.state import Change, File, Key
 from guestnet.host import clock, countdown, files, lock
@@ -159,8 +158,8 @@ def back(begun: Begun, way: Way, libvirt: Libvirt, report: Report) -> tuple[Asid
         return rollback.way(begun, libvirt, spare=True).plan.changes
 
     edit = rollback.edit(begun)
-    with edited(begun.head.file, edit.after, edit.before) if edit else nullcontext():
-        aside = apply(way.plan, again, libvirt, report, Head(ROLLBACK, begun.head.file), always=True)
+    head = Head(ROLLBACK, begun.head.file, Edit(edit.after, edit.before) if edit else None)
+    aside = apply(way.plan, again, libvirt, report, head, always=True)
     forget("undone", way.conflicts)
     return aside
 

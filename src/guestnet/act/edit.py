@@ -1,36 +1,39 @@
-"""The file edited for as long as what it now says can be made true; otherwise it is as it was."""
+"""The file that a verb edits itself: it holds the new text for as long as what that says can be made true.
+
+It is written behind the first line of the journal, which has both texts, and put back before that goes: whatever is
+killed, and when, file and host can be brought to the same.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
-from guestnet.act.apply import undisturbed
+from guestnet.act.journal import Head
 from guestnet.decide.state import File
 from guestnet.host import files
-from guestnet.words.problems import ConflictError
 
 
-@contextlib.contextmanager
-def edited(path: str, before: str, after: str) -> Iterator[None]:
-    """`path` holds `after`, and again `before` when what is done meanwhile fails or is interrupted.
-
-    Raises ConflictError when somebody else changed the file; what they wrote stays.
-    """
-    mode = files.mode(path)
-    try:
-        files.write(path, File(after, mode), over=before)
-        yield
-    except BaseException as error:
-        with undisturbed():
-            _put_back(path, File(before, mode), after, error)
-        raise
+def write(head: Head) -> None:
+    """As `head` has it. Raises ConflictError when somebody else changed the file since it was read: theirs stays."""
+    if head.edit is not None:
+        files.write(head.file, File(head.edit.after, files.mode(head.file)), over=head.edit.before)
 
 
-def _put_back(path: str, before: File, after: str, error: BaseException) -> None:
-    there = files.read(path)
-    if there is not None and there.text == after:
-        files.write(path, before, over=after)
-    elif there != before and not isinstance(error, ConflictError):
-        what = f"{error}\n{path} was changed meanwhile by somebody else, and is left as they wrote it"
-        raise ConflictError(what, "look at it, then: guestnet plan") from error
+def tidy(head: Head) -> None:
+    """Removes what a killed run leaves that was writing it."""
+    if head.edit is not None:
+        with suppress(OSError):
+            files.temporary_of(Path(head.file)).unlink(missing_ok=True)
+
+
+def put_back(head: Head) -> bool:
+    """The text that was there before, where the new one is; False: it is neither, and left as somebody else wrote it.
+    Raises GuestnetError when it can't be written."""
+    if head.edit is None:
+        return True
+    there = files.read(head.file)
+    if there is not None and there.text == head.edit.after:
+        files.write(head.file, File(head.edit.before, there.mode), over=head.edit.after)
+        return True
+    return there is not None and there.text == head.edit.before

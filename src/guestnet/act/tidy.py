@@ -8,7 +8,7 @@ from pathlib import Path
 
 from guestnet.act import journal
 from guestnet.compile import hookfront
-from guestnet.host import lock
+from guestnet.host import files, lock
 
 _LIB = Path("/var/lib/guestnet")
 
@@ -17,6 +17,7 @@ def tidy() -> None:
     """When nothing of ours is on the host, after destroy or a first apply that failed, no empty folder stays either."""
     with contextlib.suppress(OSError):
         journal.tidy()
+        files.temporary_of(lock.FOLDER / lock.LAST).unlink(missing_ok=True)
         left = list(_LIB.iterdir())
         if all(path.name.endswith(journal.DAMAGED) for path in left):
             for path in left:  # kept to be looked at, of a guestnet that is gone

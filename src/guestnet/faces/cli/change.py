@@ -14,7 +14,6 @@ import typer
 from guestnet.act import apply as act
 from guestnet.act import confirm, journal
 from guestnet.act.confirm import guarded
-from guestnet.act.edit import edited
 from guestnet.act.journal import Edit, Head
 from guestnet.act.survey import Wish, survey
 from guestnet.decide.adopted import Hands
@@ -165,8 +164,7 @@ def _with_file(
 ) -> tuple[AsideError, ...]:
     """The file with the text behind the edit and the plan done, or both as they were. What was left out of the plan."""
     file = str(Path(options.file).resolve())  # a link stays one: what it leads to is written
-    with edited(file, text.before, text.after):
-        return act.apply(plan, again, held.libvirt, progress, Head(held.verb, file, text))
+    return act.apply(plan, again, held.libvirt, progress, Head(held.verb, file, text))
 
 
 @contextmanager
@@ -205,7 +203,7 @@ def same(plan: Plan, checksum: str | None, spared: str) -> None:
 
 def _recover(libvirt: Libvirt, verb: str) -> Head | None:
     try:
-        return act.recover(libvirt)
+        return act.recover(libvirt, file=verb == journal.ROLLBACK)
     except journal.DamagedError as error:
         what = f"an apply was cut off, and {error.what}: what it had begun can't be taken back"
         if verb == journal.ROLLBACK:

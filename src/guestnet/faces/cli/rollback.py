@@ -21,13 +21,14 @@ def rollback(
 ) -> int:
     """Go back to how the host was before the last apply, however long ago that was; needs no file."""
     from guestnet.act import journal
+    from guestnet.act.edit import put_back
     from guestnet.faces.cli.change import changing
 
     options: Options = context.obj
     with changing(options, "rollback") as held:
         if held.recovered is not None and held.recovered.verb != journal.ROLLBACK:
             typer.echo("done: the host is as it was before that", err=True)
-            _say(held.recovered.file, edited=False)
+            _say(held.recovered.file, edited=held.recovered.edit is not None and put_back(held.recovered))
             return 0
         return _back(options, held, yes, never)
 
