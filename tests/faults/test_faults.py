@@ -1,41 +1,36 @@
-"""The short form of `make faults`: some effects of a change, drawn anew each time, killed and failed."""
+"""The short form of `make faults`: of each scenario some points, drawn anew each time."""
 
 from __future__ import annotations
 
 import os
 import random
-import time
-from collections.abc import Iterator
 
 import pytest
 
-from lab import Lab
-from tests.faults.cycles import Cycles
+from guestnet.decide.state import KINDS
+from tests.faults.inject import NETWORK_CALLS
+from tests.faults.scenarios import LEFT_OUT, SCENARIOS
+from tests.faults.together import Wanted, side_by_side
 
-pytestmark = pytest.mark.lab
-
-SECONDS = 40
-
-
-@pytest.fixture(scope="module")
-def cycles() -> Iterator[Cycles]:
-    with Lab() as lab:
-        cycles = Cycles(lab)
-        cycles.begin()
-        yield cycles
+FEW = 2
 
 
-def test_the_old_state_or_the_new_one(cycles: Cycles) -> None:
+def test_no_kind_of_step_is_forgotten() -> None:
+    tried = set().union(*(one.kinds for one in SCENARIOS))
+    assert tried | LEFT_OUT == set(KINDS), "a new kind wants a scenario that has a step of it"
+    assert not tried & LEFT_OUT
+
+
+def test_nor_a_call_of_libvirt() -> None:
+    assert set().union(*(one.calls for one in SCENARIOS)) == set(NETWORK_CALLS)
+
+
+@pytest.mark.lab
+def test_the_old_state_or_the_new_one() -> None:
     seed = int(os.environ.get("FAULTS_SEED", random.randrange(1 << 32)))  # noqa: S311  not a secret
     print(f"FAULTS_SEED={seed}")
-    drawn = random.Random(seed)  # noqa: S311  not a secret
-    kinds = {effect.partition(" ")[0] for effect in cycles.effects}
-    assert kinds >= {"program", "file", "libvirt", "netlink"}, "the change has effects of every kind"
-    faults = list(cycles.faults())
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        at = drawn.randint(1, len(cycles.effects))
-        cycles.killed(at, then=drawn.choice(("rollback", "apply")))
-        number, do, lasting = drawn.choice(faults)
-        cycles.failed(number, do, lasting=lasting)
-    print(f"of {len(cycles.effects)} effects: {cycles.tried}")
+    found = list(side_by_side([one.name for one in SCENARIOS], Wanted(few=FEW, seed=seed), jobs=2))
+    for told in found:
+        print("\n".join(told.lines()))
+    assert not [what for told in found for what in told.failed]
+    assert {told.name for told in found if sum(told.tried.values()) == FEW} == {one.name for one in SCENARIOS}
