@@ -42,10 +42,9 @@ def changing(*, wait: bool = False) -> Iterator[None]:
                 tidy()
 
 
-def recover(libvirt: Libvirt, *, file: bool = False) -> Head | None:
-    """Takes back what an apply that was killed had begun, and says which it was; None when there was none. Needs
-    `changing`. `file`: what it had edited itself, too; else that is left, to be gone forward to. Raises
-    journal.DamagedError when nobody can know what it had begun."""
+def recover(libvirt: Libvirt) -> Head | None:
+    """Takes back what an apply that was killed had begun, the file that it had edited too, and says which it was; None
+    when there was none. Needs `changing`. Raises journal.DamagedError when nobody can know what it had begun."""
     begun = journal.left()
     if begun is None:
         return None
@@ -61,8 +60,7 @@ def recover(libvirt: Libvirt, *, file: bool = False) -> Head | None:
         problems = Undo(lambda change: put(libvirt, change), begun.changes).run()
         libvirt.adopting = frozenset()
         edit.tidy(begun.head)
-        if file:
-            problems += _file_back(begun.head)[0]
+        problems += _file_back(begun.head)[0]
     if problems:
         aside = f"an apply that was cut off is only partly undone; to go on without that, move {journal.PATH} away"
         raise ProblemsError(problems, aside)

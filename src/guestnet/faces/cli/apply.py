@@ -41,6 +41,7 @@ def apply(  # noqa: PLR0913, PLR0917  typer's way: an argument each
     """Make the host what the file says; on any failure everything is taken back."""
     from dataclasses import replace
 
+    from guestnet.act.survey import Wish
     from guestnet.decide.adopted import Hands
     from guestnet.faces.cli.change import Care, change
     from guestnet.faces.cli.online import wish
@@ -49,5 +50,8 @@ def apply(  # noqa: PLR0913, PLR0917  typer's way: an argument each
         raise typer.BadParameter("--confirm and --no-confirm: one of them")
     options: Options = context.obj
     care = Care(confirm, never, checksum)
-    wanted = replace(wish(options), admit=admit, hands=Hands(restart=restart))
+
+    def wanted() -> Wish:
+        return replace(wish(options), admit=admit, hands=Hands(restart=restart))
+
     return change(options, wanted, yes, verb="apply", question="Apply this?", care=care)

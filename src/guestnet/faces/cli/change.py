@@ -14,6 +14,7 @@ import typer
 from guestnet.act import apply as act
 from guestnet.act import confirm, journal
 from guestnet.act.confirm import guarded
+from guestnet.act.edit import put_back
 from guestnet.act.journal import Edit, Head
 from guestnet.act.survey import Wish, survey
 from guestnet.decide.adopted import Hands
@@ -56,10 +57,13 @@ class Held:
 
 
 def change(  # noqa: PLR0913  the last three by keyword
-    options: Options, wanted: Wish, yes: bool, *, verb: str, question: str, care: Care = Care()
+    options: Options, wish: Callable[[], Wish], yes: bool, *, verb: str, question: str, care: Care = Care()
 ) -> int:
-    """`wanted` is the file's spec for apply, and nothing for destroy."""
+    """`wish` reads what is wanted: the file's spec for apply, and nothing for destroy."""
+    wanted = wish()
     with changing(options, verb) as held:
+        if held.recovered is not None and held.recovered.edit is not None:
+            wanted = wish()  # the file says again what it said before that
         plan, memory = survey(wanted, held.libvirt)
         show(plan, options)
         same(plan, care.checksum, held.spared)
@@ -173,8 +177,9 @@ def changing(options: Options, verb: str) -> Iterator[Held]:
     with host(options, verb) as libvirt, act.changing():
         recovered = _recover(libvirt, verb)
         touched = recovered is not None
-        if touched:
-            typer.echo("an earlier apply was cut off; what it had begun has been taken back", err=True)
+        if recovered is not None:
+            file = f", in {recovered.file} too" if recovered.edit is not None and put_back(recovered) else ""
+            typer.echo(f"an earlier apply was cut off; what it had begun has been taken back{file}", err=True)
         touched = _confirmed(libvirt, verb) or touched
         yield Held(verb, libvirt, "nothing more was touched" if touched else "nothing was touched", recovered)
 
@@ -203,7 +208,7 @@ def same(plan: Plan, checksum: str | None, spared: str) -> None:
 
 def _recover(libvirt: Libvirt, verb: str) -> Head | None:
     try:
-        return act.recover(libvirt, file=verb == journal.ROLLBACK)
+        return act.recover(libvirt)
     except journal.DamagedError as error:
         what = f"an apply was cut off, and {error.what}: what it had begun can't be taken back"
         if verb == journal.ROLLBACK:

@@ -21,4 +21,4 @@ def destroy(
 
     options: Options = context.obj
     question = "Take all of this away, remembered addresses included?"
-    return change(options, Wish(None), yes, verb=DESTROY, question=question, care=Care(never=never))
+    return change(options, lambda: Wish(None), yes, verb=DESTROY, question=question, care=Care(never=never))

@@ -42,7 +42,7 @@ def doctor(
         typer.echo(f"{missing.what}: the host alone is checked", err=True)
     if fix and any(check.mends for check in found):
         asked = dataclasses.replace(options, format=Format.table)
-        change(asked, wanted, yes, verb="doctor --fix", question="Apply this?")
+        change(asked, lambda: _wish(options, fix)[0], yes, verb="doctor --fix", question="Apply this?")
         with host(options, "doctor") as libvirt:
             plan = survey(wanted, libvirt)[0]
             found = checks(plan, uplink6(plan.facts))
