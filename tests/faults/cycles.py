@@ -226,7 +226,7 @@ class Cycles:
         what, found = str(point), found or self.state()
         begun = self.lab.host.exists(JOURNAL)
         if not begun and self.scenario.undoes and found not in {self.old, self.new}:
-            # It was killed while it tidied up: an empty folder goes with the next run of any verb, whatever comes of it.
+            # It was killed while it tidied up: an empty folder goes with the next run of any verb.
             self.guestnet("confirm", check=False)
             found = self.same({self.old, self.new}, what)
         if begun or (found != self.old and self.scenario.returns):
