@@ -223,23 +223,25 @@ class Cycles:
 
     def _home(self, point: Point, found: str | None = None) -> None:
         """To the old state, by the way back when there is something to go back from. found: how it is now."""
-        what, found = str(point), found or self.state()
-        begun = self.lab.host.exists(JOURNAL)
-        if not begun and self.scenario.undoes and found not in {self.old, self.new}:
-            # It was killed while it tidied up: an empty folder goes with the next run of any verb.
-            self.guestnet("confirm", check=False)
-            found = self.same({self.old, self.new}, what)
-        if begun or (found != self.old and self.scenario.returns):
-            gone = self.guestnet(*self.scenario.back, check=False)
-            assert gone.returncode == 0 or "was itself a rollback" in gone.stderr, (what, gone)
-        elif found == self.new:
-            self._stand()
-            return
+        what = str(point)
+        if not self.lab.host.exists(JOURNAL):
+            found = found or self.state()
+            if self.scenario.undoes and found not in {self.old, self.new}:
+                # It was killed while it tidied up: an empty folder goes with the next run of any verb.
+                self.guestnet("confirm", check=False)
+                found = self.same({self.old, self.new}, what)
+            if found == self.old:
+                self._settled()
+                return
+            if not self.scenario.returns:
+                self._stand()
+                return
+        gone = self.guestnet(*self.scenario.back, check=False)
+        assert gone.returncode == 0 or "was itself a rollback" in gone.stderr, (what, gone)
         self._settled()
-        if begun or found != self.old:
-            if self.scenario.edits and point.then == AGAIN:
-                self._write()  # that apply had not written it
-            self.same({self.old}, f"{what}: it is gone back from")
+        if self.scenario.edits and point.then == AGAIN:
+            self._write()  # that apply had not written it
+        self.same({self.old}, f"{what}: it is gone back from")
 
     def _by_time(self) -> None:
         """Waits until it is undone; where it was killed before somebody counted, the next guestnet has to see to it."""

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from guestnet.decide.state import KINDS
+from tests.faults.cycles import FAULTS
 from tests.faults.inject import NETWORK_CALLS
 from tests.faults.scenarios import LEFT_OUT, SCENARIOS
 from tests.faults.together import Wanted, side_by_side
@@ -33,4 +34,5 @@ def test_the_old_state_or_the_new_one() -> None:
     for told in found:
         print("\n".join(told.lines()))
     assert not [what for told in found for what in told.failed]
+    assert set().union(*(told.kinds for told in found)) == set(FAULTS), "all that can go wrong does"
     assert {told.name for told in found if sum(told.tried.values()) == FEW} == {one.name for one in SCENARIOS}

@@ -34,10 +34,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Told:
-    """Of one scenario: its effects, how many points there are, those that were tried by label, and what failed."""
+    """Of one scenario: its effects and their kinds, how many points there are, those that were tried by label, and what
+    failed."""
 
     name: str
     effects: int
+    kinds: frozenset[str]
     points: int
     tried: Counter[str]
     failed: tuple[str, ...]
@@ -64,12 +66,14 @@ def tried(name: str, wanted: Wanted) -> Told:
     counted: Counter[str] = Counter()
     failed: list[str] = []
     effects = points = 0
+    kinds: frozenset[str] = frozenset()
     left: list[Point] | None = None
     while left is None or left:
         try:
             with Cycles(one) as cycles:
                 if left is None:
                     effects, points = len(cycles.report.effects), len(cycles.points())
+                    kinds = frozenset(effect.kind for effect in cycles.report.effects)
                     left = wanted.of(cycles.points())
                 while left:
                     point = left.pop(0)
@@ -81,7 +85,7 @@ def tried(name: str, wanted: Wanted) -> Told:
             print(failed[-1], file=sys.stderr, flush=True)
             if left is None:
                 break
-    return Told(name, effects, points, counted, tuple(failed), time.monotonic() - begun)
+    return Told(name, effects, kinds, points, counted, tuple(failed), time.monotonic() - begun)
 
 
 def _thinned(points: list[Point], every: int, behind: int) -> Iterator[Point]:
