@@ -69,8 +69,7 @@ class Point:
 
 @dataclass
 class Cycles:
-    """`old` and `new`: the host before and after the command. Use it with `with`: it makes the lab, or takes one that
-    has nothing of guestnet on it."""
+    """`old` and `new`: the host before and after the command. Use it with `with`, which makes the lab."""
 
     scenario: Scenario
     old: str = ""
@@ -108,14 +107,13 @@ class Cycles:
             self.guestnet("apply", "--yes")
         for verb in scenario.first:
             self.guestnet(*verb)
-        running = host.virsh("-q", "list", "--all", "--name").stdout.split()
-        for guest in scenario.guests:
-            if guest.name not in running:
-                host.libvirtd.restart()  # it sees the hooks
+        if scenario.guests and not host.virsh("-q", "list", "--name").stdout.strip():
+            host.libvirtd.restart()  # it sees the hooks
+            for guest in scenario.guests:
                 host.define_guest(guest.name, guest.network, guest.mac, memory=16)
                 host.virsh("start", "--paused", guest.name)
-        if scenario.before:
-            self.guestnet("apply", "--yes", check=False)
+            if scenario.before:
+                self.guestnet("apply", "--yes")
         self._file = scenario.file or (scenario.before and host.read(FILE))
         self._write()
         self.old = self.state()
