@@ -98,9 +98,7 @@ class Journal:
     def close(self) -> None:
         """The apply has ended, done or undone: nothing is left to take back."""
         os.close(self._descriptor)
-        self._path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # when it is there again after a loss of power, it is taken back again
-            files.sync(self._path.parent)
+        forget(self._path)
 
     def keep(self, point: Path = POINT) -> None:
         """The apply has ended, done: from now on this is the way back from it, instead of the one before."""
@@ -151,6 +149,8 @@ def point(path: Path = POINT) -> Begun | None:
 
 def forget(path: Path = PATH) -> None:
     path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # when it is there again after a loss of power, it is taken back again
+        files.sync(path.parent)
 
 
 def tidy() -> None:

@@ -1,4 +1,5 @@
-"""The one door to files that are written. Each is put in place whole: temporary name, fsync, rename, folder fsync.
+"""The one door to files that are written. Each is put in place whole: temporary name, fsync, rename, folder fsync; and
+what a function here has made or removed stays so when the power goes after it.
 
 A reader, dnsmasq or the hook, sees the old text or the new one, never half. Temporary names begin with a dot, which
 dnsmasq passes over.
@@ -83,6 +84,7 @@ def link(path: str, target: str) -> None:
         if Path(path).is_symlink():
             Path(path).unlink()
         Path(path).symlink_to(target)
+        sync(Path(path).parent)
     except OSError as error:
         raise GuestnetError(f"{path} can't be made: {error.strerror}", "see to it, then try again") from error
 
@@ -112,6 +114,7 @@ def remove_folder(path: str) -> None:
         for leftover in folder.glob(".*.guestnet-new"):
             leftover.unlink(missing_ok=True)
         folder.rmdir()
+        sync(folder.parent)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -140,6 +143,7 @@ def _folders(folder: Path) -> None:
     _folders(folder.parent)
     folder.mkdir(mode=0o755, exist_ok=True)
     folder.chmod(0o755)  # whatever the umask: dnsmasq reads as another user
+    sync(folder.parent)  # an fsync of what is in it says nothing of its own name: fsync(2)
 
 
 def _prune(folder: Path) -> None:

@@ -123,6 +123,7 @@ def write_reservation(path: str, mac: str, ipv4: str, ipv6: str, name: str) -> s
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.write(descriptor, line.encode())
     os.fchmod(descriptor, 0o644)
+    os.fsync(descriptor)  # after a loss of power it is whole, or not there; then the guest's next start writes it again
     os.close(descriptor)
     os.rename(temporary, path)
     return other
