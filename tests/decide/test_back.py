@@ -5,11 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address
 
+import pytest
+
 from guestnet.compile import hookdata, ndp
 from guestnet.decide import back
 from guestnet.decide.desired import desired_state
-from guestnet.decide.facts import Domain, Facts, Lease
-from guestnet.decide.state import Change, File, Key, Ndp, State, Table, compare
+from guestnet.decide.facts import Domain, Facts, ForeignNetwork, Lease
+from guestnet.decide.state import (
+    Bridge,
+    Change,
+    File,
+    Key,
+    Ndp,
+    Network,
+    Proxy,
+    Setting,
+    State,
+    Table,
+    Thing,
+    compare,
+)
 from guestnet.spec.memory import Memory
 from guestnet.spec.world import World
 from tests.worlds import drawn
@@ -98,3 +113,108 @@ def test_where_nobody_knows_what_the_file_said_it_stays_as_it_was() -> None:
     there = state(world(FILE), now)
     begun = (Change(Key("hookdata", "x"), None, File("")),)
     assert back.before(there, begun, now, None) == there
+
+
+def network(xml: str, *, autostart: bool = True) -> Network:
+    return Network(xml, xml, autostart)
+
+
+def bridge(mtu: int) -> Bridge:
+    return Bridge("eth1", "52:54:00:00:00:01", stp=False, mtu=mtu)
+
+
+XML = "<network><name>lab</name></network>"
+# Of each kind that people edit: what it was before the apply, what that made of it, and what somebody made of it since.
+EDITED: dict[Key, tuple[Thing | None, Thing, Thing]] = {
+    Key("network", "lab"): (network(XML), network(f"{XML} new"), network(f"{XML} theirs")),
+    Key("bridge", "br0"): (bridge(1400), bridge(1500), bridge(1300)),
+    Key("setting", "net/ipv4/ip_forward"): (Setting("0"), Setting("1"), Setting("2")),
+    Key("sysctl.d", "/etc/sysctl.d/90-guestnet.conf"): (File("old"), File("new"), File("theirs")),
+    Key("proxy", "guestnet-loopback-80"): (None, Proxy("socket", "service"), Proxy("socket", "theirs")),
+}
+
+
+@pytest.mark.parametrize("key", EDITED, ids=lambda key: key.kind)
+def test_what_somebody_else_has_changed_since_is_named(key: Key) -> None:
+    before, after, theirs = EDITED[key]
+    begun = (Change(key, before, after),)
+    target = {key: before} if before else {}
+    assert back.conflicts({key: theirs}, begun, target) == (key,)
+    assert back.conflicts({key: after}, begun, target) == (), "as the apply left it"
+    assert back.conflicts({key: before} if before else {}, begun, target) == (), "back already"
+
+
+def test_what_only_guestnet_writes_is_no_conflict() -> None:
+    """Hooks write some of it too."""
+    for kind in ("hookdata", "reservation", "hook", "program", "memory"):
+        begun = (Change(Key(kind, "x"), File("old"), File("new")),)
+        assert back.conflicts({Key(kind, "x"): File("other")}, begun, {Key(kind, "x"): File("old")}) == (), kind
+
+
+def test_what_is_plugged_in_and_whether_it_runs_changes_by_itself() -> None:
+    key = Key("network", "lab")
+    begun = (Change(key, network(XML), network(f"{XML} new")),)
+    by_now = replace(network(f"{XML} new"), running=None, unplugged=("vnet0",), unrecorded=("vnet1",), wrong=("mtu",))
+    assert back.conflicts({key: by_now}, begun, {key: network(XML)}) == ()
+    unwell = replace(network(XML), unplugged=("vnet0",), unrecorded=("vnet1",), wrong=("mtu",))
+    assert back.before({key: by_now}, (Change(key, unwell, network(f"{XML} new")),), OFF, None) == {key: network(XML)}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "theirs", "then"),
+    [
+        (True, True, False, False),
+        (False, False, True, True),
+        (True, False, False, True),  # the apply's own change goes back
+        (False, True, True, False),
+        (True, False, True, True),
+        (False, True, False, False),
+    ],
+)
+def test_whether_a_network_starts_at_boot_stays_as_somebody_wants_it(
+    before: bool, after: bool, theirs: bool, then: bool
+) -> None:
+    """The rest goes back all the same, and once it has, there is nothing more to do."""
+    key = Key("network", "lab")
+    new, old = network(f"{XML} new", autostart=after), network(XML, autostart=before)
+    begun = (Change(key, old, new),)
+    live = {key: replace(new, autostart=theirs)}
+    target = back.before(live, begun, OFF, None)
+    assert target == {key: network(XML, autostart=then)}
+    assert back.conflicts(live, begun, target) == ()
+    assert back.before(target, begun, OFF, None) == target
+
+
+def test_one_without_a_definition_starts_at_no_boot() -> None:
+    """libvirt gives it autostart again only with a definition: it is nobody's wish."""
+    key = Key("network", "lab")
+    undefined = Network("", XML, autostart=False)
+    begun = (Change(key, network(XML), network(f"{XML} new")),)
+    assert back.before({key: undefined}, begun, OFF, None) == {key: network(XML)}
+    begun = (Change(key, undefined, network(XML)),)
+    assert back.before({key: network(XML, autostart=False)}, begun, OFF, None) == {key: undefined}
+
+
+V4, V6, RA = "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv6/conf/up0/accept_ra"
+
+
+@pytest.mark.parametrize("key", [V4, V6, RA])
+def test_what_a_network_of_somebody_else_needs_by_now_stays(key: str) -> None:
+    """libvirt turned it on for that one, or found it on and did not."""
+    begun = (Change(Key("setting", key), Setting("0"), Setting("2")),)
+    live = {Key("setting", key): Setting("2")}
+    for forwards in (True, False):
+        now = replace(OFF, networks=(ForeignNetwork("theirs", "virbr9", forwards=forwards),))
+        assert back.before(live, begun, now, None) == {Key("setting", key): Setting("2" if forwards else "0")}
+
+
+def test_what_no_network_needs_goes_back_whoever_forwards() -> None:
+    key = Key("setting", "net/ipv4/conf/up0/proxy_arp")
+    now = replace(OFF, networks=(ForeignNetwork("theirs", "virbr9", forwards=True),))
+    begun = (Change(key, Setting("0"), Setting("1")),)
+    assert back.before({key: Setting("1")}, begun, now, None) == {key: Setting("0")}
+
+
+def test_a_sysctl_whose_value_before_nobody_knows_stays() -> None:
+    key = Key("setting", V4)
+    assert back.before({key: Setting("1")}, (Change(key, None, Setting("1")),), OFF, None) == {key: Setting("1")}

@@ -33,7 +33,7 @@ def before(live: State, begun: Iterable[Change], facts: Facts, world: World | No
     changed = net(begun)
     target = dict(live)
     for key, change in changed.items():
-        thing = _settled(change.before)
+        thing = _settled(change, live.get(key))
         if key.kind == "setting" and (thing is None or needed(key.name, facts)):
             continue
         if thing is None:
@@ -58,8 +58,16 @@ def conflicts(live: State, begun: Iterable[Change], target: State) -> tuple[Key,
     )
 
 
-def _settled(thing: Thing | None) -> Thing | None:
-    return replace(thing, unplugged=(), unrecorded=(), wrong=()) if isinstance(thing, Network) else thing
+def _settled(change: Change, there: Thing | None) -> Thing | None:
+    """What it was before. Whether a network starts at boot has nothing to do with its definition: where somebody has
+    changed that since, it stays as they want it, and the rest goes back all the same."""
+    thing, after = change.before, change.after
+    if not isinstance(thing, Network):
+        return thing
+    if isinstance(after, Network) and isinstance(there, Network) and there.autostart != after.autostart:
+        known = thing.xml and there.xml  # without a stored definition there is none: that is nobody's wish
+        thing = replace(thing, autostart=there.autostart) if known else thing
+    return replace(thing, unplugged=(), unrecorded=(), wrong=())
 
 
 def _stray(key: Key, target: State) -> bool:
@@ -71,7 +79,7 @@ def _stray(key: Key, target: State) -> bool:
 
 
 def _core(thing: Thing | None) -> object:
-    """Without what changes by itself: whether it runs, what is plugged in."""
+    """Without what changes by itself (whether it runs, what is plugged in) and what going back leaves as it is."""
     match thing:
         case Network():
             return thing.xml
