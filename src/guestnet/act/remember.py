@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from guestnet.act import journal
-from guestnet.compile import dhcp, hookdata, sysctl
+from guestnet.compile import dhcp, hookdata, netxml, sysctl
 from guestnet.compile.admit import LIBVIRT
 from guestnet.decide import remembered
 from guestnet.decide.admit import place
@@ -31,7 +31,8 @@ def remember(libvirt: Libvirt, spec: Spec | None) -> tuple[Memory, bool]:
             return from_text(file.text, MEMORY), False
         except DamagedError:
             return _anew(libvirt, spec), True
-    if libvirt.networks()[0]:
+    # One that is just being taken over counts as ours, but tells of nothing that was remembered before.
+    if any(netxml.is_ours(one.xml or one.running or "") for one in libvirt.networks()[0].values()):
         return _anew(libvirt, spec), True
     return Memory(), False
 
