@@ -7,12 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Lab
+from lab.host import GUESTNET
+from lab.process import wait_for
 from tests.live.conftest import FILE, MAC, SEED, apply, elements
 from tests.live.snapshot import snapshot
 
 pytestmark = pytest.mark.lab
 
 APPLIED = "/var/lib/guestnet/applied.yaml"
+JOURNAL, PENDING = "/var/lib/guestnet/journal", "/var/lib/guestnet/confirm.json"
 # Other addresses, a second network, other forwards.
 OTHER = """
 networks:
@@ -133,6 +136,69 @@ def test_guests_that_came_and_went_meanwhile(lab: Lab) -> None:
     assert "7070" not in elements(lab.host)
     assert not lab.host.exists("/var/lib/libvirt/dnsmasq/guestnet-lab/late")
     assert "Nothing to do" in apply(lab.host, SEED)
+
+
+# Runs guestnet, and kills it when all steps of its apply are done, before the journal is ended.
+KILLED_AT_THE_END = """
+import os, sys
+import guestnet.act.apply as act
+act._end = lambda *_, **__: os.kill(os.getpid(), 9)
+sys.argv = ["guestnet", "apply", "--yes", *sys.argv[1:]]
+from guestnet.faces.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("confirm", [False, True])
+def test_guests_that_came_and_went_after_a_kill(lab: Lab, confirm: bool) -> None:
+    """The journal says what was in force then, which is not what the guests that run by now need: nor was it opened
+    then what one opens that the killed apply had brought."""
+    host = lab.host
+    apply(host)
+    host.libvirtd.restart()
+    for name, mac in (("web1", MAC), ("gone", "52:54:00:aa:bb:01"), ("late", "52:54:00:aa:bb:cc")):
+        host.define_guest(name, "lab", mac, memory=16)
+    apply(host, SEED + '  gone: {network: lab, forwards: ["6060:60"]}\n')
+    host.virsh("start", "gone", "--paused")
+    assert "6060" in elements(host)
+    more = '  gone: {network: lab, forwards: ["6060:60"]}\n  late: {network: lab, forwards: ["7070:70"]}\n'
+    host.write(FILE, SEED.replace("mode: nat", "mode: nat\n    host_access: services") + more)
+    options = ["--confirm", "10"] if confirm else []
+    killed = host.run([GUESTNET.parent / "python", "-c", KILLED_AT_THE_END, *options], check=False)
+    assert killed.returncode == -9
+    assert '"kind": "table"' in host.read(JOURNAL), "its step has the forwards that were in force"
+    host.virsh("destroy", "gone")
+    for name in ("web1", "late"):
+        host.virsh("start", name, "--paused")
+    assert {port: port in elements(host) for port in ("4080", "6060", "7070")} == {
+        "4080": True,
+        "6060": False,
+        "7070": True,
+    }
+    assert host.exists("/var/lib/libvirt/dnsmasq/guestnet-lab/late")
+    if confirm:
+        wait_for("the undoing", lambda: not host.exists(PENDING), timeout=30)
+    else:
+        host.guestnet("rollback", "--yes")
+    assert "4080" in elements(host), "web1 runs"
+    assert "6060" not in elements(host), "gone is off"
+    assert "7070" not in elements(host), "late was never in force"
+    assert not host.exists("/var/lib/libvirt/dnsmasq/guestnet-lab/late")
+    assert not host.exists(JOURNAL)
+    assert "Nothing to do" in apply(host, SEED + '  gone: {network: lab, forwards: ["6060:60"]}\n')
+
+
+def test_whether_a_network_starts_at_boot_stays_as_somebody_has_set_it(lab: Lab) -> None:
+    """It stops no rollback, and the definition goes back."""
+    apply(lab.host)
+    before = snapshot(lab.host)
+    apply(lab.host, OTHER)
+    lab.host.virsh("net-autostart", "lab", "--disable")
+    done = lab.host.guestnet("rollback", "--yes")
+    assert "done: the host is as it was before" in done.stderr
+    assert "Autostart:      no" in lab.host.virsh("net-info", "lab").stdout
+    lab.host.virsh("net-autostart", "lab")
+    assert snapshot(lab.host) == before
 
 
 def test_a_damaged_way_back(lab: Lab) -> None:

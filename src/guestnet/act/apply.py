@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from guestnet.act import edit, journal
+from guestnet.act import edit, journal, rollback
 from guestnet.act.journal import Head
 from guestnet.act.tidy import tidy
 from guestnet.act.undo import Undo
@@ -44,7 +44,8 @@ def changing(*, wait: bool = False) -> Iterator[None]:
 
 def recover(libvirt: Libvirt) -> Head | None:
     """Takes back what an apply that was killed had begun, the file that it had edited too, and says which it was; None
-    when there was none. Needs `changing`. Raises journal.DamagedError when nobody can know what it had begun."""
+    when there was none. What is in force for guests is that of those that run by now. Needs `changing`. Raises
+    journal.DamagedError when nobody can know what it had begun."""
     begun = journal.left()
     if begun is None:
         return None
@@ -59,6 +60,8 @@ def recover(libvirt: Libvirt) -> Head | None:
         )
         problems = Undo(lambda change: put(libvirt, change), begun.changes).run()
         libvirt.adopting = frozenset()
+        # The journal tells of the guests that ran then. Should this be cut off too, it is still there.
+        problems = problems or Undo(lambda change: put(libvirt, change), rollback.outdated(libvirt)).run()
         edit.tidy(begun.head)
         problems += _file_back(begun.head)[0]
     if problems:

@@ -13,9 +13,10 @@ from guestnet.act.journal import Begun, Edit
 from guestnet.act.remember import remember
 from guestnet.decide import adopted, back, served, whereabouts
 from guestnet.decide.desired import MEMORY
+from guestnet.decide.facts import Facts
 from guestnet.decide.plan import Plan, make_plan
 from guestnet.decide.prefer import wanted as prefer
-from guestnet.decide.state import APPLIED, SOURCE, File, Key, State
+from guestnet.decide.state import APPLIED, SOURCE, Change, File, Key, State, compare
 from guestnet.host import files, listeners, preferences, whohas
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
@@ -64,7 +65,7 @@ def way(begun: Begun, libvirt: Libvirt, *, spare: bool = False) -> Way:
     live = observe(libvirt, {key: change.after for key, change in changed.items() if change.after is not None})
     live |= prefer.there(facts, preferences.records(), leaving=False)
     world, now = _world(_before(live, begun)), _world(live)
-    facts = replace(facts, neighbours=whohas.asked(facts.neighbours, whereabouts.to_ask(world or _NOTHING, facts)))
+    facts = _asked(facts, world)
     facts = replace(facts, programs=listeners.programs(served.sockets(world or _NOTHING, facts)))
     target = back.before(live, begun.changes, facts, world)
     theirs = back.conflicts(live, begun.changes, target)
@@ -74,6 +75,23 @@ def way(begun: Begun, libvirt: Libvirt, *, spare: bool = False) -> Way:
     plan = make_plan(world or _NOTHING, facts, live, target, now, exact=True)
     source = target.get(Key("memory", SOURCE))
     return Way(plan, theirs, source.text if isinstance(source, File) else None)
+
+
+def outdated(libvirt: Libvirt) -> tuple[Change, ...]:
+    """On a host that was made what it was earlier: how what follows the guests differs from what those that run now are
+    to have by what was applied then. As changes that are to be taken back."""
+    memory, _ = remember(libvirt, None)
+    facts = read_facts(libvirt, memory)
+    live = observe(libvirt, {})
+    world = _world(live)
+    facts = _asked(facts, world)
+    return compare(back.before(live, (), facts, world), live)
+
+
+def left(way: Way) -> tuple[Change, ...]:
+    """Of a way that was gone: the guests' files that could not be put back."""
+    there = prefer.there(way.plan.facts, preferences.records(), leaving=False)
+    return tuple(one for one in way.plan.changes if one.key.kind == "prefer" and there.get(one.key) != one.after)
 
 
 def _before(live: State, begun: Begun) -> State:
@@ -109,6 +127,11 @@ def _world(state: State) -> World | None:
     # Everything in it is written: nothing is drawn.
     remembered = _memory(memory.text) if isinstance(memory, File) else Memory()
     return resolve(spec, remembered, random=chance(), taken=Taken(), macs={})[0]
+
+
+def _asked(facts: Facts, world: World | None) -> Facts:
+    """With the addresses that guests turn out to have."""
+    return replace(facts, neighbours=whohas.asked(facts.neighbours, whereabouts.to_ask(world or _NOTHING, facts)))
 
 
 def _memory(text: str) -> Memory:
