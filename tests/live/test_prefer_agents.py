@@ -118,6 +118,47 @@ def test_stopped(spine: Spine, guest: RealGuest) -> None:
     assert held(guest) == OLD
 
 
+def test_rollback_without_an_answer(spine: Spine, guest: RealGuest) -> None:
+    """All else goes back; what is left is named, with what mends it, and it is no success."""
+    apply(spine.host, SEED)
+    wish = SEED.replace("network: lab\n", "network: lab\n    prefer_ipv6: true\n").replace("4023:22", "4024:22")
+    apply(spine.host, wish)
+    assert b"label" in held(guest)
+    later(guest, "kill -STOP $(pidof qemu-ga); sleep 20; kill -CONT $(pidof qemu-ga)")
+    done = spine.host.guestnet("rollback", "--yes", check=False)
+    assert done.returncode == 1
+    assert " left  gai.conf of web1 as before" in done.stderr
+    assert "the agent of guest web1: Guest agent is not responding" in done.stderr
+    assert "the rest is done: but for that the host is as it was before the apply of " in done.stderr
+    assert "; later: guestnet prefer-ipv6 web1 --undo\n" in done.stderr
+    assert "4023" in spine.host.run(["nft", "list", "table", "inet", "guestnet"]).stdout
+    back(guest)
+    assert b"label" in held(guest)
+    spine.host.guestnet("prefer-ipv6", "web1", "--undo")
+    assert held(guest) == OLD
+    spine.host.write(FILE, SEED)
+    assert "Nothing to do" in spine.host.guestnet("plan").stdout
+
+
+def test_undone_without_an_answer(spine: Spine, guest: RealGuest) -> None:
+    """Nobody reads along when the countdown does it: its log says what is left."""
+    host = spine.host
+    apply(host, SEED)
+    host.write(FILE, SEED.replace("network: lab\n", "network: lab\n    prefer_ipv6: true\n"))
+    host.guestnet("apply", "--yes", "--confirm", "6")
+    assert b"label" in held(guest)
+    later(guest, "kill -STOP $(pidof qemu-ga); sleep 20; kill -CONT $(pidof qemu-ga)")
+    wait_for("the undoing", lambda: not host.exists("/var/lib/guestnet/confirm.json"), timeout=40)
+    log = "/var/log/guestnet/countdown.log"
+    left = ": it is undone, but: the agent of guest web1: Guest agent is not responding"
+    wait_for("its log", lambda: left in host.read(log))
+    back(guest)
+    host.write(FILE, SEED)
+    assert "- IPv6 first: its /etc/gai.conf as before" in host.guestnet("plan").stdout
+    apply(host)
+    assert held(guest) == OLD
+
+
 @pytest.mark.parametrize("command", ["guest-file-open", "guest-exec"])
 def test_not_allowed(spine: Spine, guest: RealGuest, command: str) -> None:
     later(guest, instead(f"{REAL.replace(' -d ', ' ')} -b {command}", 8))

@@ -52,13 +52,15 @@ class Pending:
 
 @dataclass(frozen=True)
 class Undone:
-    """The apply that was gone back from, and what of it was left, because somebody else has changed it since."""
+    """The apply that was gone back from, and what of it was left, because somebody else has changed it since, or
+    `aside`, because a guest's agent does not answer."""
 
     head: Head
     spared: tuple[Key, ...] = ()
+    aside: tuple[AsideError, ...] = ()
 
     def __str__(self) -> str:
-        return f"undone{_but(self.spared)}"
+        return f"undone{_but(self.spared)}{''.join(f', but: {error}' for error in self.aside)}"
 
 
 def waiting() -> Pending | None:
@@ -146,8 +148,8 @@ def undo(libvirt: Libvirt, report: Report) -> Undone | None:
         forget("undone")  # it was killed before it had begun, or after it was undone
         return None
     way = rollback.way(begun, libvirt, spare=True)
-    back(begun, way, libvirt, report)
-    return Undone(begun.head, way.conflicts)
+    aside = back(begun, way, libvirt, report)
+    return Undone(begun.head, way.conflicts, aside)
 
 
 def back(begun: Begun, way: Way, libvirt: Libvirt, report: Report) -> tuple[AsideError, ...]:

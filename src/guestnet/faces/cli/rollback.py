@@ -62,11 +62,13 @@ def _back(options: Options, held: Held, yes: bool, never: bool) -> int:
     if not yes:  # whoever was asked may have thought it over for an hour
         same(act.way(begun, held.libvirt).plan, way.plan.digest, held.spared)
     edit = act.edit(begun)
-    for error in confirm.back(begun, way, held.libvirt, progress):
+    aside = confirm.back(begun, way, held.libvirt, progress)
+    for error in aside:
         typer.echo(str(error), err=True)
-    typer.echo(f"done: the host is as it was before the {_name(begun)}", err=True)
+    done = f"the host is as it was before the {_name(begun)}"
+    typer.echo(f"the rest is done: but for that {done}{_later(way)}" if aside else f"done: {done}", err=True)
     _say(begun.head.file, edited=edit is not None, source=way.source)
-    return 0
+    return int(bool(aside))
 
 
 def _refuse(way: Way, spared: str) -> None:
@@ -76,6 +78,16 @@ def _refuse(way: Way, spared: str) -> None:
     if way.conflicts:
         what = f"{named(way.conflicts)}; going back would overwrite that; {spared}"
         raise ConflictError(what, "guestnet plan shows it, guestnet apply makes it what the file says; then go back")
+
+
+def _later(way: Way) -> str:
+    """What puts back in guests what could not be now."""
+    import shlex
+
+    from guestnet.act.rollback import left
+
+    verbs = [["prefer-ipv6", one.key.name, *(["--undo"] if one.after is None else [])] for one in left(way)]
+    return "".join(f"; later: {shlex.join(['guestnet', *verb])}" for verb in verbs)
 
 
 def _name(begun: Begun) -> str:
