@@ -53,8 +53,8 @@ def countdown(host: Host) -> int:
 
 def wait_undone(host: Host, before: str, within: float = 30) -> None:
     wait_for("the undoing", lambda: not host.exists(PENDING), timeout=within)
+    wait_for("the end of the countdown", lambda: not countdown(host))  # its unit goes last
     assert snapshot(host) == before
-    wait_for("the end of the countdown", lambda: not countdown(host))
 
 
 def test_confirmed(lab: Lab) -> None:
