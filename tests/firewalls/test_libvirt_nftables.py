@@ -72,6 +72,17 @@ def test_a_flush_of_everything(beside: World) -> None:
     assert chain(beside).splitlines()[3].strip().endswith('comment "guestnet"')
 
 
+@pytest.mark.parametrize("chain", ["guest_nat", "guest_output", "guest_cross"])
+def test_a_chain_of_libvirts_that_is_emptied(beside: World, chain: str) -> None:
+    for family in ("ip", "ip6"):
+        beside.host.run(["nft", "flush", "chain", family, "libvirt_network", chain])
+    for family in ("ip", "ip6"):
+        assert f"{chain} of {family} libvirt_network (network " in beside.notes()
+    beside.host.libvirtd.restart()
+    assert "libvirt's own firewall rules are gone" not in beside.notes()
+    beside.wait_seen(ALL)
+
+
 def test_a_rule_that_came_above_is_put_below(beside: World) -> None:
     beside.host.run(["nft", "insert", "rule", "ip", "libvirt_network", "forward", "counter"])
     assert "admit rule in ip libvirt_network forward, on top again" in beside.drift()

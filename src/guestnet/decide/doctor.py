@@ -22,6 +22,7 @@ from guestnet.words.families import IPV4
 Verdict = Literal["fine", "look", "wrong"]
 _ZONES = ("libvirt", "libvirt-routed", "trusted")  # of firewalld: those that let guests out, and to DHCP and DNS
 _SEVERAL = 2
+_RESTART = "restart libvirtd, which makes them anew (running guests keep running): systemctl restart libvirtd"
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,9 @@ def _libvirt(plan: Plan) -> Iterator[Check]:
     facts = plan.facts
     mine = [chain for chain in facts.chains if admit.place(chain) in LIBVIRT]
     if not facts.libvirt_rules:
-        todo = "restart libvirtd, which makes them anew: systemctl restart libvirtd"
-        yield Check("libvirt's rules", "its chains are gone, though a network runs (flushed?)", "wrong", todo)
+        yield Check("libvirt's rules", "its chains are gone, though a network runs (flushed?)", "wrong", _RESTART)
+    elif facts.libvirt_lacks:
+        yield Check("libvirt's rules", f"gone from {facts.libvirt_lacks} (flushed?)", "wrong", _RESTART)
     elif mine:
         yield Check("libvirt's rules", f"nftables backend: table {', '.join(f'{c.family} {c.table}' for c in mine)}")
     else:

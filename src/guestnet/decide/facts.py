@@ -264,6 +264,7 @@ class Facts:
     strict: tuple[str, ...] = ()  # uplinks whose reverse path filter is strict (rp_filter 1)
     foreign_table: bool = False  # a table inet guestnet without our mark
     libvirt_rules: bool = True  # libvirt's own firewall rules are there, or no network of ours runs
+    libvirt_lacks: str = ""  # which of its chains lack rules of networks of ours (decide.libvirtrules)
     listening: tuple[Listener, ...] = ()  # of the host's own processes
     programs: dict[int, str] = field(default_factory=dict)  # inode of a listener -> `sshd (pid 812)`, where it matters
     systemd: bool = False  # it booted the host and runs

@@ -29,16 +29,22 @@ def notices(world: World, facts: Facts) -> tuple[str, ...]:
     found += oldhook.notes(world, facts)
     found += _firewalld(world, facts)
     found += legacy.notes(world, facts)
-    if not facts.libvirt_rules:
-        found.append(
-            "libvirt's own firewall rules are gone (flushed?); it puts them back when it starts: restart libvirtd"
-        )
+    found += libvirt_gone(facts)
     if world.networks and not facts.hooks_loaded:
         found.append(
             "libvirt looks for hooks only when it starts: restart it once after apply, so that forwards follow guests "
             "that start and stop (systemctl restart libvirtd; running guests keep running)"
         )
     return tuple(found)
+
+
+def libvirt_gone(facts: Facts) -> Iterator[str]:
+    """What apply does not mend, because the rules are libvirt's."""
+    mend = "(flushed?); it puts them back when it starts: restart libvirtd"
+    if not facts.libvirt_rules:
+        yield f"libvirt's own firewall rules are gone {mend}"
+    elif facts.libvirt_lacks:
+        yield f"libvirt's own firewall rules are gone from {facts.libvirt_lacks} {mend}"
 
 
 def _firewalld(world: World, facts: Facts) -> Iterator[str]:

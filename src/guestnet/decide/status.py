@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from guestnet.decide.describe import describe
 from guestnet.decide.facts import Facts
+from guestnet.decide.notices import libvirt_gone
 from guestnet.decide.plan import Plan
 from guestnet.decide.prefer.record import Record
 from guestnet.decide.prefer.uses import families
@@ -97,4 +98,4 @@ def _drift(plan: Plan, live: State) -> list[str]:
     lines = [f"{item.title}: {line}" for item in describe(plan) for line, _ in item.lines]
     if plan.world.networks and Key("table", "guestnet") not in live:
         lines.insert(0, "no isolation and no forwards: the firewall table inet guestnet is missing")
-    return [*lines, *(str(problem) for problem in plan.problems)]
+    return [*lines, *libvirt_gone(plan.facts), *(str(problem) for problem in plan.problems)]

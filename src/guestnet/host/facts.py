@@ -9,7 +9,20 @@ from pathlib import Path
 from guestnet.compile import hookdata, netxml
 from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp, proxy_ndp
 from guestnet.decide.facts import Facts
-from guestnet.host import chains, files, firewall, listeners, netlink, netlink6, others, pci, session, sysctl, systemd
+from guestnet.host import (
+    chains,
+    files,
+    firewall,
+    libvirtrules,
+    listeners,
+    netlink,
+    netlink6,
+    others,
+    pci,
+    session,
+    sysctl,
+    systemd,
+)
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.memory import Memory
 
@@ -20,6 +33,7 @@ _HOOKS = Path("/etc/libvirt/hooks")
 def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
     ours, foreign = libvirt.networks()
     bridges = {netxml.own_bridge(xml) for network in ours.values() for xml in (network.xml, network.running) if xml}
+    running = {name: one.running for name, one in ours.items() if one.running and netxml.own_bridge(one.running)}
     addresses = netlink.addresses()
     connected = dict.fromkeys((link, address.network) for link, address in addresses)
     uplinks = netlink.uplinks()
@@ -61,8 +75,8 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         others=others.read(found),
         strict=tuple(uplink.nic for uplink in uplinks if _strict(uplink.nic)),
         foreign_table=firewall.foreign(firewall.listing()),
-        libvirt_rules=not any(network.running and netxml.own_bridge(network.running) for network in ours.values())
-        or firewall.libvirt_rules(),
+        libvirt_rules=not running or libvirtrules.jumped_to(),
+        libvirt_lacks=libvirtrules.lacking(running),
         listening=listeners.listening(),
         systemd=systemd.booted(),
         session=session.session(),

@@ -141,14 +141,6 @@ def _ours(rule: str) -> bool:
     return admit.COMMENTED in rule or ruleset.is_admit_rule(rule)
 
 
-def libvirt_rules() -> bool:
-    """Whether libvirt's own rules are there, by the backend that it uses: jumps in FORWARD and nat's POSTROUTING, or a
-    table (>= 10.4). What is in its chains is not looked at."""
-    jumps = (("-C", "FORWARD", "-j", "LIBVIRT_FWI"), ("-t", "nat", "-C", "POSTROUTING", "-j", "LIBVIRT_PRT"))
-    there = all(succeeds("iptables", "-w", "5", *jump) for jump in jumps)
-    return there or succeeds("nft", "list", "table", "ip", "libvirt_network")
-
-
 def bridge_filter() -> tuple[str, ...]:
     """Of iptables and ip6tables those whose FORWARD judges what passes through a bridge (br_netfilter), and drops what
     no rule of it accepts."""

@@ -38,7 +38,7 @@ def status(context: typer.Context) -> int:
     pending = confirm.waiting()
     if pending is not None:
         typer.echo(f"note       {pending}: guestnet confirm keeps it, guestnet rollback undoes it")
-    for note in seen.plan.notices:
+    for note in [note for note in seen.plan.notices if note not in found.drift]:
         typer.echo("note       " + note.replace("\n", f"\n{'':<11}"))
     return 0
 
