@@ -20,6 +20,7 @@ def plan(
 ) -> int:
     """Show what apply would change, step by step, and whom it would disturb."""
     from guestnet.act.survey import survey
+    from guestnet.act.unfinished import unfinished
     from guestnet.faces.cli.online import host, wish
     from guestnet.faces.report import plan_data, print_plan
 
@@ -31,21 +32,8 @@ def plan(
         typer.echo(json.dumps(plan_data(made), indent=2))
     else:
         print_plan(made, pending=True)
-    _tell_unfinished()
+    for one in unfinished():
+        typer.echo(str(one), err=True)
     if made.problems:
         return 1
     return PENDING if detailed and made.changes else 0
-
-
-def _tell_unfinished() -> None:
-    from guestnet.act import confirm, journal
-
-    try:
-        cut_off = journal.left() is not None
-    except journal.DamagedError:
-        cut_off = True
-    if cut_off:
-        typer.echo("an earlier apply was cut off; the next apply takes back what it had begun first", err=True)
-    pending = confirm.waiting()
-    if pending is not None:
-        typer.echo(f"{pending}: guestnet confirm keeps it, guestnet rollback undoes it", err=True)

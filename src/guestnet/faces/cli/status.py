@@ -12,8 +12,8 @@ from guestnet.faces.cli.options import Format, Options
 
 def status(context: typer.Context) -> int:
     """Show networks, guests with their addresses, forwards, and what differs from the file."""
-    from guestnet.act import confirm
     from guestnet.act.survey import look
+    from guestnet.act.unfinished import unfinished
     from guestnet.decide.status import make_status
     from guestnet.faces import forwards
     from guestnet.faces.cli.online import host, wish
@@ -29,15 +29,14 @@ def status(context: typer.Context) -> int:
     listed = forwards.of(json.loads(applied(wanted.spec or Spec(), seen.plan.world)), running)
     if options.format is Format.json:
         more = {"forwards": [forwards.data(one) for one in listed], "notices": list(seen.plan.notices)}
+        more["unfinished"] = [dataclasses.asdict(one) for one in unfinished()]
         typer.echo(json.dumps({**dataclasses.asdict(found), **more}, indent=2))
         return 0
     lines = tuple(map(forwards.line, listed))
     for title, rows in (("networks", found.networks), ("guests", found.guests), ("forwards", lines)):
         _print(title, rows)
     _print("drift", [(line,) for line in found.drift] or [("none: the host is as the file says",)])
-    pending = confirm.waiting()
-    if pending is not None:
-        typer.echo(f"note       {pending}: guestnet confirm keeps it, guestnet rollback undoes it")
+    _print("unfinished", [(str(one),) for one in unfinished()])
     for note in [note for note in seen.plan.notices if note not in found.drift]:
         typer.echo("note       " + note.replace("\n", f"\n{'':<11}"))
     return 0

@@ -1,0 +1,50 @@
+"""What an apply has left open: one that was cut off, that goes on now, or that waits for its confirmation. Changes
+nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from guestnet.act import confirm, journal
+from guestnet.host import lock
+
+_LATER = "wait until it is done, then look again"
+_ANEW = "guestnet apply makes the host what the file says, whatever state it is in"
+_BACK = "guestnet rollback takes back what it had begun, and so does the next apply, first"
+_KEEP = "guestnet confirm keeps it, guestnet rollback undoes it"
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """seconds: until it undoes itself; None: it does not."""
+
+    state: Literal["goes on", "cut off", "waits"]
+    what: str
+    todo: str
+    seconds: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.todo}"
+
+
+def unfinished() -> tuple[Unfinished, ...]:
+    """Of an apply with --confirm that was cut off there is nothing to confirm: that it undoes itself is said there."""
+    pending = confirm.waiting()
+    left = None if pending is None else round(pending.left)
+    try:
+        begun, damaged = journal.left(), False
+    except journal.DamagedError:
+        begun, damaged = None, True
+    changing = lock.changing() if begun or damaged else ""
+    if changing:
+        return (Unfinished("goes on", f"another guestnet ({changing}) is changing this host", _LATER, left),)
+    if damaged:
+        return (Unfinished("cut off", "an earlier apply was cut off, and its journal is damaged", _ANEW, left),)
+    if begun:
+        which = f" ({begun.head.verb} of {begun.head.when})" if begun.head.id else ", before its first step"
+        todo = _BACK if left is None else f"{_BACK}; or it undoes itself in {left} s"
+        return (Unfinished("cut off", f"an earlier apply was cut off{which}", todo, left),)
+    if pending:
+        return (Unfinished("waits", str(pending), _KEEP, left),)
+    return ()
