@@ -11,12 +11,13 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from guestnet.compile import hookdata, hookfront, loopback, ndp
-from guestnet.decide.desired import ADMIT_FILE
+from guestnet.compile import hookdata, hookfront, loopback, ndp, sysctl, unit
+from guestnet.decide.desired import ADMIT_FILE, HOOKS, MEMORY
 from guestnet.words.problems import Problem, ProblemsError
 
 # Ours on the host, and what the hooks take from there; the folders above them are looked at, too.
 OURS = (
+    str(Path(MEMORY).parent),
     hookdata.GUESTS,
     hookdata.NOW,
     hookdata.TABLE_FILE,
@@ -26,8 +27,9 @@ OURS = (
     f"{hookdata.FOLDER}/{loopback.LOCALNETS}",
     ndp.FILE,
     hookfront.PROGRAM,
-    "/etc/libvirt/hooks/qemu.d/50-guestnet",
-    "/etc/libvirt/hooks/network.d/50-guestnet",
+    *HOOKS,
+    sysctl.FILE,
+    unit.FILE,
 )
 _GROUP, _OTHERS = stat.S_IWGRP, stat.S_IWOTH
 
