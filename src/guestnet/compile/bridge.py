@@ -8,14 +8,16 @@ from guestnet.spec.world import Lan
 
 MARK = "guestnet 1 "  # begins the alias of a bridge that we made; its NIC follows
 USUAL_MTU = 1500
-_DELAY = 400  # hundredths of a second that STP listens, and learns, at least (IEEE 802.1D allows 4 to 30 s)
+# 400 hundredths of a second is what STP listens, and learns, at least (IEEE 802.1D allows 4 to 30 s).
+_STP, _NO_STP = ("stp_state 1 forward_delay 400",), ("stp_state 0", "forward_delay 0")
 
 
 def lines(name: str, port: str, mac: str, *, stp: bool, mtu: int | None) -> list[str]:
     """What the bridge shall be, once it is there; guests that are plugged in stay so."""
     return [
         *new(name, port)[1:],
-        f"link set {name} type bridge stp_state {int(stp)} forward_delay {_DELAY if stp else 0}",
+        # The kernel takes no delay of 0 while STP is on (br_set_forward_delay), and of one line the delay comes first.
+        *(f"link set {name} type bridge {one}" for one in (_STP if stp else _NO_STP)),
         f"link set {port} mtu {mtu or USUAL_MTU}",
         f"link set {port} master {name}",
         f"link set {port} up",

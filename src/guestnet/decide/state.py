@@ -93,12 +93,13 @@ class Link:
 
 @dataclass(frozen=True)
 class Bridge:
-    """A Linux bridge of ours over one NIC, by name. The host itself has no address on it."""
+    """A Linux bridge of ours over one NIC, by name. The host itself has no address on it. `up`: both are."""
 
     port: str
     mac: str
     stp: bool
     mtu: int | None = None
+    up: bool = True
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def nics() -> tuple[HostNic, ...]:
             kind=_kind(link),
             master=names.get(link.get_attr("IFLA_MASTER"), ""),
             ours=str(link.get_attr("IFLA_IFALIAS") or "").startswith(bridge.MARK),
-            up=bool(link["flags"] & _IFF_UP),
+            up=_up(link),
             wireless=Path(f"/sys/class/net/{link.get_attr('IFLA_IFNAME')}/phy80211").exists(),
         )
         for link in found
@@ -73,6 +73,10 @@ def _kind(link: Any) -> str:
     return str(info.get_attr("IFLA_INFO_KIND") or "") if info else ""
 
 
+def _up(link: Any) -> bool:
+    return bool(link["flags"] & _IFF_UP)
+
+
 def our_bridges() -> dict[str, Bridge]:
     """The bridges that carry our mark, each with its NIC as long as that is plugged in ("" when it is not)."""
     with asking() as netlink:
@@ -82,7 +86,9 @@ def our_bridges() -> dict[str, Bridge]:
         alias = str(link.get_attr("IFLA_IFALIAS") or "")
         if not alias.startswith(bridge.MARK) or _kind(link) != "bridge":
             continue
-        ports = {port.get_attr("IFLA_IFNAME") for port in links if port.get_attr("IFLA_MASTER") == link["index"]}
+        ports = {
+            port.get_attr("IFLA_IFNAME"): _up(port) for port in links if port.get_attr("IFLA_MASTER") == link["index"]
+        }
         port, mtu = alias.removeprefix(bridge.MARK), link.get_attr("IFLA_MTU")
         stp = link.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA").get_attr("IFLA_BR_STP_STATE")
         found[link.get_attr("IFLA_IFNAME")] = Bridge(
@@ -90,6 +96,7 @@ def our_bridges() -> dict[str, Bridge]:
             link.get_attr("IFLA_ADDRESS"),
             bool(stp),
             None if mtu == bridge.USUAL_MTU else mtu,
+            _up(link) and ports.get(port, True),
         )
     return found
 
@@ -113,7 +120,7 @@ def bridge_links(names: Container[str], isolated: Container[str]) -> dict[str, B
             mac=link.get_attr("IFLA_ADDRESS"),
             mtu=link.get_attr("IFLA_MTU"),
             stp=bool(link.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA").get_attr("IFLA_BR_STP_STATE")),
-            up=bool(link["flags"] & _IFF_UP),
+            up=_up(link),
             addresses=tuple(sorted(_kept(one) for one in given if one["index"] == index and _kept(one))),
             loose=tuple(sorted(loose)),
         )
