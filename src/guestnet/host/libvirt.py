@@ -16,11 +16,12 @@ from types import TracebackType
 import libvirt
 import libvirt_qemu
 
-from guestnet.compile import netlive, netmerge, netxml, portxml
+from guestnet.compile import meantime, netlive, netmerge, netxml, portxml
 from guestnet.compile.bridgedrift import DNSMASQ, RESTARTS
 from guestnet.decide.facts import Domain, DomainNic, ForeignNetwork, Lease
 from guestnet.decide.state import Network
-from guestnet.host import bridges
+from guestnet.host import bridges, carry
+from guestnet.host import meantime as meantime_rules
 from guestnet.host import taps as host_taps
 from guestnet.words import xmltext
 from guestnet.words.pci import PARTS, joined
@@ -192,7 +193,9 @@ class Libvirt:
     def _run(self, net: libvirt.virNetwork, name: str, wanted: str | None) -> None:
         running = netxml.canonical(net.XMLDesc()) if net.isActive() else None
         if running is not None and wanted is not None and (updates := netlive.updates(running, wanted)) is not None:
-            running = self._update(net, updates)
+            anew = any(one.section in netlive.RULES_ANEW for one in updates)
+            with meantime_rules.standing(meantime.table([running]) if anew else ""):
+                running = self._update(net, updates)
             if running != wanted:
                 raise GuestnetError(f"network {name}: libvirt took what was to change, and it has not")
         records: dict[str, str] = {}
@@ -200,12 +203,29 @@ class Libvirt:
             running = ""  # only a restart brings it back
         if running is not None and running != wanted:
             records = {port.UUIDString(): port.XMLDesc() for port in net.listAllPorts()}
-            net.destroy()
-        if wanted is None:
-            return
-        if running != wanted:
-            net.create()
+        with self._carried(net, name) if records and wanted is not None else contextlib.nullcontext():
+            if running is not None and running != wanted:
+                net.destroy()
+            if wanted is None:
+                return
+            if running != wanted:
+                net.create()
         self._replug(net, name, records)
+
+    @contextlib.contextmanager
+    def _carried(self, net: libvirt.virNetwork, name: str) -> Iterator[None]:
+        """While the network is restarted, and becomes what is stored: its guests stay in, if ours are the rules."""
+        running, xml = net.XMLDesc(), _definition(net)
+        before, bridge = netxml.own_bridge(running), netxml.own_bridge(xml)
+        taps = [tap for tap in self.taps() if tap.belongs(name, bridge)] if before and bridge else []
+        with meantime_rules.standing(meantime.table([running, xml]) if taps else "") as safe:
+            if not safe or not taps:
+                yield
+                return
+            subnets = tuple(xml_interface(ip.attrib).network for ip in xmltext.parse(xml).iterfind("ip"))
+            devices, isolates = [tap.device for tap in taps], isolated(taps, name, xml)
+            with carry.carried(before, carry.Made(bridge, netxml.speaks_stp(xml), subnets, devices, isolates)):
+                yield
 
     def _mend(self, net: libvirt.virNetwork, name: str) -> tuple[str, ...]:
         """What was changed about its bridge by hand; a dnsmasq that died starts with the next update."""
