@@ -31,7 +31,8 @@ def serve(port: int, addresses: list[str]) -> None:
             if ready in listeners:
                 there.append(ready.accept()[0])
             elif ready in datagrams:
-                ready.sendto(*ready.recvfrom(SIZE))
+                with contextlib.suppress(OSError):  # from an address to which there is no way back
+                    ready.sendto(*ready.recvfrom(SIZE))
             elif data := ready.recv(SIZE):
                 ready.sendall(data)
             else:

@@ -149,8 +149,8 @@ def _build(tree: Path, into: Path) -> None:
     }.items():
         _copy(GUEST / name, root / target)
     _copy(programs.path("echo"), root / "bin/echo-service")
-    _copy(programs.path("probe"), root / "bin/probe")
-    _copy(programs.path("mirror"), root / "bin/mirror")
+    for name in ("probe", "mirror", "call"):
+        _copy(programs.path(name), root / "bin" / name)
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\n")
     (root / "etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")

@@ -1,4 +1,4 @@
-"""The lab's three C programs (echo, probe, reaper), compiled statically so that they run in every root file system."""
+"""The lab's C programs (echo, probe, reaper...), compiled statically so that they run in every root file system."""
 
 from __future__ import annotations
 

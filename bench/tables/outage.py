@@ -11,147 +11,143 @@ import random
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench import byhand, wayout
+from bench.changes import CHANGES, GUESTS, File
 from bench.inside import WrongError
 from bench.table import Cell, Effort, Goal, Grid, Table
 from lab import Lab, flow
+from lab.guest import RealGuest
 
 FILE = "/etc/guestnet/guestnet.yaml"
 RATE = 100  # packets a second
 SECONDS = 1.0  # the goal, of a restart
 SETTLE = 0.5  # seconds behind an apply in which what is lost is still its own
-PATIENCE = 5  # seconds without an answer after which nobody comes back by itself
 WAYS = {"IPv4": "203.0.113.2", "IPv6": "2001:db8:1::2"}
-GUESTS = {"web1": ("lab", 4023), "web2": ("dmz", 4024)}  # network, port of the host
-
-
-@dataclass
-class File:
-    """What the file says of what may change."""
-
-    chance: random.Random
-    knobs: dict[str, Any] = field(default_factory=dict)
-    forwards: list[int] = field(default_factory=list)
-
-    def text(self) -> str:
-        get = self.knobs.get
-        hosts = ", ".join(f"n{i}.example: 10.0.0.{i}" for i in range(1, 1 + get("dns", 1)))
-        more = "".join(f", {port}:{port}" for port in self.forwards)
-        return f"""
-networks:
-  lab:
-    mode: nat
-    ipv4: {{address: 10.9.1.1/24, ranges: [10.9.1.{get("range", 100)}-10.9.1.199]}}
-    ipv6: "fd00:9:0:1::1/64"
-    nat: {{ports: {get("ports", 30000)}-60000}}
-    dns: {{hosts: {{{hosts}}}}}
-    domain: {get("domain", "a")}.internal
-    autostart: {str(get("autostart", True)).lower()}
-{"    egress: {deny: [private]}" if get("egress") else ""}
-  dmz:
-    mode: routed
-    ipv4: 10.9.2.1/24
-    ipv6: "fd00:9:0:2::1/64"
-    inbound: {"closed" if get("closed") else "open"}
-    stp: {str(get("stp", True)).lower()}
-    guest_isolation: {str(get("isolation", False)).lower()}
-{"  more: {mode: isolated, ipv4: 10.9.3.1/24, ipv6: none}" if get("more") else ""}
-guests:
-  web1: {{network: lab, forwards: ["4023:5001/tcp+udp"{more}]}}
-  web2: {{network: dmz, forwards: [{{ports: 4024, to: 5001, protocol: tcp+udp{get("from", "")}}}]}}
-{"  other: {network: lab, mac: '52:54:00:00:77:01'}" if get("guest") else ""}
-"""
-
-
-def _turn(name: str, *values: Any) -> Callable[[File], None]:
-    """Another of these values than it has now."""
-
-    def change(file: File) -> None:
-        file.knobs[name] = file.chance.choice([one for one in values if one != file.knobs.get(name, values[0])])
-
-    return change
-
-
-def _forward(file: File) -> None:
-    port = 5100 + file.chance.randrange(20)
-    file.forwards.remove(port) if port in file.forwards else file.forwards.append(port)
-
-
-CHANGES: dict[str, Callable[[File], None]] = {
-    "a forward more or less": _forward,
-    "from of a forward": _turn("from", "", ', from: [203.0.113.0/24, "2001:db8::/32"]'),
-    "DNS names": _turn("dns", 1, 2, 3),
-    "DHCP range": _turn("range", 100, 90, 80),
-    "ports of NAT": _turn("ports", 30000, 31000),
-    "domain": _turn("domain", "a", "b"),
-    "autostart": _turn("autostart", True, False),
-    "egress": _turn("egress", False, True),
-    "inbound": _turn("closed", False, True),
-    "STP": _turn("stp", True, False),
-    "guest_isolation": _turn("isolation", False, True),
-    "a network more or less": _turn("more", False, True),
-    "a guest more or less": _turn("guest", False, True),
-}
 
 
 class Did(NamedTuple):
-    """An apply: what it changed, whether the plan said live, when it ran, and how long its restarts took (s)."""
+    """An apply: what it changed, whose outage the plan named, when it ran, and how long its restarts took (s)."""
 
     change: str
-    live: bool
+    named: frozenset[str]
     begin: float
     end: float
     restarts: float = 0.0
 
+    @property
+    def live(self) -> bool:
+        return not self.named
+
 
 class Outcome(NamedTuple):
-    """`gaps`: the longest time without an answer during each apply, over all streams, in seconds. `broken`: streams
-    whose TCP connection ended."""
+    """`gaps`: of each apply, by guest, the longest time without an answer, in seconds. `broken`: streams whose TCP
+    connection ended."""
 
     did: tuple[Did, ...]
-    gaps: tuple[float, ...]
+    gaps: tuple[Mapping[str, float], ...]
     broken: tuple[str, ...]
+
+    def named(self) -> list[tuple[Did, float]]:
+        """The longest of those that the plan named, of each apply that named any."""
+        return [(did, max(gaps[name] for name in did.named)) for did, gaps in self._pairs() if did.named]
+
+    def others(self) -> list[tuple[Did, float]]:
+        """The longest of those that it did not name."""
+        pairs = [(did, [gap for name, gap in gaps.items() if name not in did.named]) for did, gaps in self._pairs()]
+        return [(did, max(left)) for did, left in pairs if left]
+
+    def _pairs(self) -> list[tuple[Did, Mapping[str, float]]]:
+        return list(zip(self.did, self.gaps, strict=True))
 
 
 def measure(effort: Effort) -> Table:
-    with ready() as lab:
+    with ready() as (lab, web1):
         found = run(lab, effort.applies)
-        alone = without(lab)
-    rows: list[dict[str, Cell]] = []
-    for what in CHANGES:
-        mine = [(did, gap) for did, gap in zip(found.did, found.gaps, strict=True) if did.change == what]
-        if mine:
-            said = "live" if all(did.live for did, _ in mine) else "restart"
-            longest, step = max(gap for _, gap in mine), max(did.restarts for did, _ in mine)
-            rows.append({"change": what, "applies": len(mine), "plan": said, "longest s": longest, "libvirt s": step})
-    by_hand: dict[str, Cell] = {"change": "virsh net-destroy, net-start, no guestnet", "applies": 1, "plan": ""}
-    rows.append(by_hand | {"longest s": alone, "libvirt s": ""})
-    live = [(gap, did.change) for did, gap in zip(found.did, found.gaps, strict=True) if did.live]
-    restarts = [(gap, did.change) for did, gap in zip(found.did, found.gaps, strict=True) if not did.live]
+        out = {what: ways_out(lab, web1, what) for what in _OUT}
+    named, others = found.named(), found.others()
     goals = [Goal("connections that broke: 0", 0, len(found.broken), ", ".join(found.broken) or "none")]
-    for what, limit, some in (("live: nothing lost", 0.0, live), ("restart", SECONDS, restarts)):
-        if some:
-            goals.append(Goal(f"{what}, longest without an answer: at most {limit:g} s", limit, *max(some)))
+    goals.append(Goal("whom the plan does not name: at most 0 s without an answer", 0, *_worst(others)))
+    if named:
+        goals.append(Goal(f"restart: at most {SECONDS:g} s without an answer", SECONDS, *_worst(named)))
+    leaked = max((way.leaked, what) for what, ways in out.items() for way in ways.values())
+    goals.append(Goal("packets of guests that left un-NATed: 0", 0, *leaked))
+    grids = [
+        Grid("longest time without an answer, of four streams", tuple(_rows(found)), {"longest s": "{}"}),
+        Grid("a guest's own ways out meanwhile: longest time without an answer", tuple(_out_rows(out))),
+    ]
+    grids.append(Grid("virsh net-destroy and net-start without guestnet", tuple(_peer_rows(effort))))
     return Table(
         name="outage",
         title=f"outage: what two running guests notice of {effort.applies} applies of a file that changes at random",
-        grids=(Grid("longest time without an answer, of four streams", tuple(rows), {"longest s": "{}"}),),
+        grids=tuple(grids),
         goals=tuple(goals),
         notes=(
             f"{RATE} datagrams a second and one TCP connection for each guest and family, through forwards;",
-            "libvirt s: the longest that the restart itself took, most of it in libvirt, which runs some 50 iptables.",
+            "restart s: the longest that the restart itself took, most of it in libvirt, which runs some 70 iptables.",
         ),
     )
 
 
+def _worst(some: list[tuple[Did, float]]) -> tuple[float, str]:
+    return max((gap, did.change) for did, gap in some)
+
+
+def _rows(found: Outcome) -> Iterator[dict[str, Cell]]:
+    for what in CHANGES:
+        mine = [did for did in found.did if did.change == what]
+        if mine:
+            named = sorted(frozenset[str]().union(*(did.named for did in mine)))
+            longest, others = (
+                max((gap for did, gap in some if did.change == what), default=0.0)
+                for some in (found.named(), found.others())
+            )
+            yield {
+                "change": what,
+                "applies": len(mine),
+                "plan": f"restart: {', '.join(named)}" if named else "live",
+                "longest s": longest if named else "",
+                "others s": others,
+                "restart s": round(max(did.restarts for did in mine), 1) if named else "",
+            }
+
+
+def _out_rows(out: Mapping[str, Mapping[str, wayout.Way]]) -> Iterator[dict[str, Cell]]:
+    for what, ways in out.items():
+        for family, way in ways.items():
+            yield {
+                "change": what,
+                "family": family,
+                "known flow s": way.known,
+                "new flows s": way.new,
+                "un-NATed packets": way.leaked,
+            }
+
+
+def _peer_rows(effort: Effort) -> Iterator[dict[str, Cell]]:
+    for name, checkout in (("none", None), *effort.peers):
+        left = byhand.restarted(checkout)
+        after = f"after {byhand.PATIENCE} s"
+        yield {
+            "hook": name,
+            "forward before": _yes(left.before),
+            f"forward {after}": _yes(left.forward),
+            f"way out {after}": _yes(left.out),
+            "forward after the guest's restart": _yes(left.again),
+        }
+
+
+def _yes(true: bool) -> str:
+    return "yes" if true else "no"
+
+
 @contextmanager
-def ready(seed: int = 7) -> Iterator[Lab]:
-    """A host with the first file applied and both guests running, each a mirror."""
+def ready(seed: int = 7) -> Iterator[tuple[Lab, RealGuest]]:
+    """A host with the first file applied and both guests running, each a mirror; the first of them."""
     with Lab() as lab:
         host = lab.host
         host.write(FILE, File(random.Random(seed)).text())  # noqa: S311  not a secret
@@ -163,7 +159,7 @@ def ready(seed: int = 7) -> Iterator[Lab]:
         for guest in guests:
             guest.wait_addresses()
             guest.run("mirror 5001")
-        yield lab
+        yield lab, guests[0]
 
 
 def run(lab: Lab, applies: int, seed: int = 7) -> Outcome:
@@ -181,14 +177,16 @@ def run(lab: Lab, applies: int, seed: int = 7) -> Outcome:
             plan = json.loads(host.guestnet("plan", "--format", "json").stdout)
             begin = time.monotonic()
             done = host.guestnet("apply", "--yes", check=False)
-            live = not any(one["cuts_off"] for one in plan["changes"])
+            named = frozenset(name for one in plan["changes"] for name in one["cuts_off"])
             restarts = sum(map(float, re.findall(r"done  network .* restarted +([0-9.]+) s", done.stderr)))
-            did.append(Did(change, live, begin, time.monotonic(), restarts))
+            did.append(Did(change, named, begin, time.monotonic(), restarts))
             if done.returncode or host.guestnet("plan", "--detailed-exitcode", check=False).returncode:
                 raise WrongError(f"{change}: {done.stderr}")
         told = {name: json.loads(one.communicate(timeout=30)[0]) for name, one in streams.items()}
     broken = tuple(name for name, one in told.items() if one.get("tcp") != "whole")
-    gaps = tuple(max(_gap(one, apply) for one in told.values() if "began" in one) for apply in did)
+    gaps = tuple(
+        {guest: max(_gap(told[f"{guest} {family}"], apply) for family in WAYS) for guest in GUESTS} for apply in did
+    )
     return Outcome(tuple(did), gaps, broken)
 
 
@@ -216,14 +214,17 @@ def _gap(told: dict[str, Any], apply: Did) -> float:
     return longest / RATE
 
 
-def without(lab: Lab) -> str:
-    """The same restart by hand, on a host whose libvirt runs no hook of ours."""
-    host = lab.host
-    host.shell("mv /etc/libvirt/hooks /etc/libvirt/hooks.away; mkdir /etc/libvirt/hooks")
-    host.libvirtd.restart()
-    host.virsh("net-destroy", "lab")
-    host.virsh("net-start", "lab")
-    time.sleep(PATIENCE)
-    address = WAYS["IPv4"]
-    answered = lab.inet.probe("tcp", address, GUESTS["web1"][1], source="203.0.113.9").answered
-    return "came back" if answered else "until the guest reboots"
+_OUT = {
+    "DHCP range, live": ("range", 90),
+    "domain, a restart": ("domain", "b"),
+}
+
+
+def ways_out(lab: Lab, guest: RealGuest, what: str) -> dict[str, wayout.Way]:
+    """By family, those of a guest in `lab` while a change is applied to the first file."""
+    host, (name, value) = lab.host, _OUT[what]
+    host.write(FILE, File(random.Random(0)).text())  # noqa: S311  not a secret
+    host.guestnet("apply", "--yes")
+    host.write(FILE, File(random.Random(0), {name: value}).text())  # noqa: S311
+    with wayout.answering(lab):
+        return wayout.during(lab, guest, lambda: host.guestnet("apply", "--yes"))
