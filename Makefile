@@ -11,8 +11,8 @@ setup:  ## install what is missing (apt packages, uv, .venv) and make .venv/bin/
 demo: setup  ## a throw-away lab: apply examples/seed.yaml, reach a real guest from outside; as root
 	@$(PYTHON) -m lab.demo
 
-test: setup  ## all tests, real guests included; as root
-	@$(PYTHON) -m pytest $(ARGS)
+test: setup  ## all tests, real guests included; ARGS='tests/live -k reach' runs one pytest with those; as root
+	@tools/test $(ARGS)
 
 test-passthrough: setup  ## packets of a guest through a virtual function, in a nested machine; as root, 5 minutes
 	@$(PYTHON) -m pytest -m passthrough tests/nested $(ARGS)
