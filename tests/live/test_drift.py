@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -68,12 +68,40 @@ KINDS = {
     "rm /etc/libvirt/hooks/qemu.d/50-guestnet": "hook /etc/libvirt/hooks/qemu.d/50-guestnet",
     "chmod -x /etc/libvirt/hooks/network.d/50-guestnet": "hook /etc/libvirt/hooks/network.d/50-guestnet",
     "echo >> /var/lib/guestnet/hook.py": "the hooks' program",
-    "rm -r /var/lib/guestnet/compiled": "",
+    "rm -r /var/lib/guestnet/compiled": "/var/lib/guestnet/compiled/table.nft",
     "rm /etc/sysctl.d/90-guestnet.conf": "/etc/sysctl.d/90-guestnet.conf",
     "echo 0 > /proc/sys/net/ipv4/ip_forward": "net.ipv4.ip_forward 0 -> 1",
     "echo 0 > /proc/sys/net/ipv6/conf/all/forwarding": "net.ipv6.conf.all.forwarding 0 -> 1",
     "echo 0 > /proc/sys/net/ipv4/conf/vlab/route_localnet": "net.ipv4.conf.vlab.route_localnet",
 }
+# Everything that apply writes: what is ours at which path, and how a plan calls it.
+LIB = "/var/lib/guestnet"
+FILES = {
+    f"{LIB}/memory.json": f"{LIB}/memory.json, what is remembered of this host",
+    f"{LIB}/applied.json": f"{LIB}/applied.json, what was applied last",
+    f"{LIB}/applied.yaml": f"{LIB}/applied.yaml, the file that was applied last",
+    f"{LIB}/hook.py": f"the hooks' program, {LIB}/hook.py",
+    **{
+        f"{LIB}/compiled/{name}": f"{LIB}/compiled/{name}, which the hooks read"
+        for name in ("table.nft", "admit", "let_in.py", "bridges", "localnets")
+    },
+    f"{LIB}/compiled/guests/web1": f"{LIB}/compiled/guests/web1, which the hooks read",
+    "/etc/libvirt/hooks/qemu.d/50-guestnet": "hook /etc/libvirt/hooks/qemu.d/50-guestnet",
+    "/etc/libvirt/hooks/network.d/50-guestnet": "hook /etc/libvirt/hooks/network.d/50-guestnet",
+    "/etc/sysctl.d/90-guestnet.conf": "/etc/sysctl.d/90-guestnet.conf, for the next boot",
+    RESERVATION: "reservation 52:54:00:00:00:01",
+}
+# Beside them, where ours would be: a file, and what is said of it.
+STRAY = {
+    f"{LIB}/compiled/guests/stray": f"- {LIB}/compiled/guests/stray, which the hooks read",
+    f"{LIB}/compiled/now/stray": f"- {LIB}/compiled/now/stray, which the hooks read",
+    f"{LIB}/compiled/outside": f"- {LIB}/compiled/outside, which the hooks read",
+    "/var/lib/libvirt/dnsmasq/guestnet-lab/stray": "- reservation stray",
+    "/var/lib/libvirt/dnsmasq/guestnet-other/stray": "- /var/lib/libvirt/dnsmasq/guestnet-other",
+    "/etc/systemd/system/guestnet.service": "- guestnet.service",
+    "/etc/systemd/system/guestnet-loopback-9.socket": "- guestnet-loopback-9.socket",
+}
+MADE = "+ forward 4080/tcp -> 80"  # of a guest whose file is gone
 THEIRS = """
 nft add table inet theirs; iptables -A FORWARD -p tcp --dport 9 -j DROP; ip link add brx type bridge
 ip addr add 198.51.100.9/24 dev brx; echo net.core.somaxconn=4096 > /etc/sysctl.d/10-theirs.conf
@@ -108,6 +136,54 @@ def test_it_is_named_and_mended(host: Host, happens: str) -> None:
     after = host.guestnet("plan", "--detailed-exitcode", check=False)
     assert after.returncode == 0, after.stdout
     assert "vlab" in host.run(["ip", "link", "show", "vnet0"]).stdout, "the guest is in its bridge"
+
+
+def named_and_mended(host: Host, said: Iterable[str]) -> None:
+    plan = host.guestnet("plan", "--detailed-exitcode", check=False)
+    assert plan.returncode == 2, plan.stdout
+    status = host.guestnet("status").stdout
+    for line in said:
+        assert line in plan.stdout
+        assert line in status
+    host.guestnet("apply", "--yes")
+    after = host.guestnet("plan", "--detailed-exitcode", check=False)
+    assert after.returncode == 0, after.stdout
+
+
+def test_each_file_of_ours_that_is_changed(host: Host) -> None:
+    """In two rounds: where both records of what was applied differ, nobody knows what that was."""
+    way_back = host.read(f"{LIB}/rollback")
+    for spared in ("applied.yaml", "applied.json"):
+        paths = [path for path in FILES if not path.endswith(spared)]
+        host.shell("\n".join(f"echo x >> {path}" for path in paths))
+        named_and_mended(host, (f"~ {FILES[path]}" for path in paths))
+    assert host.read(f"{LIB}/rollback") == way_back, "what was only mended is nothing to go back from"
+
+
+def test_each_file_of_ours_that_is_gone(host: Host) -> None:
+    for spared in ("memory.json", "applied.json"):
+        paths = [path for path in FILES if not path.endswith(spared)]
+        host.shell("\n".join(f"rm {path}" for path in paths))
+        named_and_mended(host, (MADE if "guests/" in path else f"+ {FILES[path]}" for path in paths))
+
+
+def test_each_file_of_ours_with_another_mode(host: Host) -> None:
+    host.shell("\n".join(f"chmod 640 {path}" for path in FILES))
+    named_and_mended(host, (f"~ {said}" for said in FILES.values()))
+
+
+def test_strays_where_ours_would_be(host: Host) -> None:
+    host.shell("\n".join(f"mkdir -p $(dirname {path}); echo x > {path}" for path in STRAY))
+    named_and_mended(host, STRAY.values())
+    assert not any(host.run(["test", "-e", path], check=False).returncode == 0 for path in STRAY)
+
+
+def test_the_file_in_other_words_is_no_drift(host: Host) -> None:
+    """Nor when what was applied is kept in yet others."""
+    host.write(FILE, f"# a comment\n{TEXT}")
+    assert host.guestnet("plan", "--detailed-exitcode", check=False).returncode == 0
+    assert "none: the host is as the file says" in host.guestnet("status").stdout
+    host.write(FILE, TEXT)
 
 
 def test_what_is_theirs_is_no_drift(host: Host) -> None:

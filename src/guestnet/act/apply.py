@@ -22,7 +22,7 @@ from guestnet.host import files, meanwhile
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import apply_lock
 from guestnet.host.put import put
-from guestnet.spec.memory import from_text
+from guestnet.spec.memory import Memory, from_text
 from guestnet.words.problems import AsideError, ConflictError, GuestnetError, Problem, ProblemsError
 
 Report = Callable[[str, Change | None, float], None]  # (done, FAIL, undoing or undone; the step; seconds)
@@ -124,18 +124,22 @@ def _end(written: journal.Journal, plan: Plan, *, always: bool, last: bool) -> N
     if last or (memory is not None and memory.after is None):
         journal.forget(journal.POINT)  # nothing of ours is left on the host, that neither
         written.close()
-    elif always or APPLIED in said or (memory is not None and _readable(memory.before)):
+    elif always or (APPLIED in said and not plan.mends) or (memory is not None and _wished(memory)):
         written.keep()
     else:
         written.close()
 
 
-def _readable(memory: Thing | None) -> bool:
-    """One that was damaged or gone has been mended, which is nobody's wish."""
+def _wished(memory: Change) -> bool:
+    """One that was damaged or gone, or is only spelled otherwise, has been mended, which is nobody's wish."""
     try:
-        return isinstance(memory, File) and bool(from_text(memory.text))
+        return isinstance(memory.before, File) and from_text(memory.before.text) != _parsed(memory.after)
     except GuestnetError:
         return False
+
+
+def _parsed(memory: Thing | None) -> Memory | None:
+    return from_text(memory.text) if isinstance(memory, File) else None
 
 
 def _together(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 
@@ -21,13 +21,13 @@ from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.observe import normal_form, observe
-from guestnet.spec.load import spec_of
+from guestnet.spec.load import load_spec, spec_of
 from guestnet.spec.memory import Memory
 from guestnet.spec.models import Spec
 from guestnet.spec.resolve import Macs, Taken, resolve
 from guestnet.spec.show import applied as spelled_out
 from guestnet.spec.world import World
-from guestnet.words.problems import GuestnetError
+from guestnet.words.problems import GuestnetError, ProblemsError
 
 _MENDED = f"{MEMORY} is damaged or gone; it is told anew by libvirt, reservations, leases and what was applied last"
 _PRIVATE = 0o600  # it may say what its own mode hides
@@ -73,7 +73,8 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     shared = outside.prefixes(facts), tuple(outside.uplinks(facts))
     taken = Taken(tuple(subnets), (facts.links - mine) | foreign, facts.own, *shared)
     spec = wish.spec or Spec()
-    world, remembered = resolve(spec, remembered, random=chance(), taken=taken, macs=_macs(spec, facts))
+    macs = _macs(spec, facts)
+    world, remembered = resolve(spec, remembered, random=chance(), taken=taken, macs=macs)
     remembered = admitting(remembered, facts, wish.admit)
     facts = replace(facts, neighbours=whohas.asked(facts.neighbours, whereabouts.to_ask(world, facts)))
     facts = replace(facts, programs=listeners.programs(served.sockets(world, facts)))
@@ -94,7 +95,12 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
         live = {key: thing for key, thing in live.items() if key.name != SOURCE}
     desired, waiting = adopted.settle(desired, live, world, facts, adopted.LEAVING if leaving else wish.hands)
     facts = replace(facts, answered=solicit.who_answers(outside.new(world, desired, live)))
-    plan = make_plan(world, facts, live, desired, _before(live, desired, remembered, world))
+
+    def spelled(other: Spec) -> str:
+        return spelled_out(other, resolve(other, remembered, random=chance(), taken=taken, macs=macs)[0])
+
+    mends = not leaving and _as_applied(wish.source or "", live, desired, spelled)
+    plan = make_plan(world, facts, live, desired, _before(live, desired, remembered, world), mends=mends)
     said = ((_MENDED,) if mended else ()) + plan.notices + prefer.notes(world, facts, records, leaving=leaving)
     return Seen(replace(plan, notices=(*said, *waiting)), live, remembered, records)
 
@@ -111,6 +117,21 @@ def _before(live: State, desired: State, memory: Memory, world: World) -> World 
         return None if any(other.kind == "network" for other in live) else World((), ())
     # Everything in it is written: nothing is drawn.
     return resolve(spec, memory, random=chance(), taken=Taken(), macs={})[0]
+
+
+def _as_applied(source: str, live: State, desired: State, spelled: Callable[[Spec], str]) -> bool:
+    """Whether the file is the one that was applied last, by what was kept of that. Where a file says the same in other
+    words, what was kept says it too; else somebody else has written there."""
+    kept, applied = live.get(Key("memory", SOURCE)), live.get(Key("memory", APPLIED))
+    same = applied == desired.get(Key("memory", APPLIED))
+    if not isinstance(kept, File):
+        return same if applied else Key("memory", MEMORY) in live
+    if kept.text == source or not same or not isinstance(applied, File):
+        return kept.text == source
+    try:
+        return spelled(load_spec(kept.text.encode(), SOURCE)) != applied.text
+    except ProblemsError:
+        return True
 
 
 def _written(records: Mapping[str, Record], facts: Facts) -> frozenset[str]:

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from guestnet.compile import dhcp, hookdata, translation
+from guestnet.compile import dhcp, translation
 from guestnet.decide import admit
 from guestnet.decide.describeguest import element_pairs, forward_changes, guest_title, guest_titles, reservation
 from guestnet.decide.describenet import network_lines, network_verb
+from guestnet.decide.desired import MEMORY
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
 from guestnet.decide.plan import Plan, cut_off
 from guestnet.decide.prefer import wanted as prefer
-from guestnet.decide.state import Bridge, Change, Setting, Table, Unit
+from guestnet.decide.state import APPLIED, SOURCE, Bridge, Change, Key, Setting, Table, Unit
 from guestnet.spec import world
 from guestnet.words.addresses import is_private
 
 _FAMILY = {4: "IPv4", 6: "IPv6"}
+_KEPT = {
+    MEMORY: "what is remembered of this host",
+    APPLIED: "what was applied last",
+    SOURCE: "the file that was applied last",
+}
 
 
 @dataclass
@@ -33,11 +39,14 @@ class Item:
 
 
 def describe(plan: Plan) -> list[Item]:
-    """Networks, then guests, then the host; things nobody needs to read about (folders, memory) are left out."""
+    """Networks, then guests, then the host. What follows from the file in folders and files of ours is left out; where
+    the file is as it was applied, it is told: somebody else has changed it."""
     items: dict[tuple[int, str], Item] = {}
     titles = guest_titles(plan)
+    hookdata = [change for change in plan.changes if change.key.kind == "hookdata"]
+    forwards = {change.key: its for change in hookdata if (its := forward_changes(change, plan.world))}
     for change in plan.changes:
-        rank, title, lines = _one(change, plan, titles)
+        rank, title, lines = _one(change, plan, titles, forwards)
         if lines:
             item = items.setdefault((rank, title), Item(title))
             item.lines += lines
@@ -100,15 +109,16 @@ def impact(plan: Plan) -> str:
 _Part = tuple[int, str, list[tuple[str, str]]]  # rank on the page, title, (line, impact)
 
 
-def _one(change: Change, plan: Plan, titles: Mapping[str, str]) -> _Part:
-    """Where on the page a change belongs, and its lines; no lines for what nobody needs to read about."""
+def _one(change: Change, plan: Plan, titles: Mapping[str, str], forwards: Mapping[Key, list[str]]) -> _Part:
+    """Where on the page a change belongs, and its lines; no lines for what nobody needs to read about. `forwards`: what
+    files of guests say of theirs."""
     kind, name = change.key
     if kind == "network":
         return 0, f"network {name}{_mode(name, plan.world)}", network_lines(change, plan)
     if kind == "reservation":
         return 1, guest_title(name, titles), [(reservation(change), "live")]
-    if kind == "hookdata" and name != hookdata.TABLE_FILE:
-        return 1, guest_title(name, titles), [(line, "live") for line in forward_changes(change, plan.world)]
+    if change.key in forwards:
+        return 1, guest_title(name, titles), [(line, "live") for line in forwards[change.key]]
     if kind == "prefer":
         line = prefer.line(change, plan.world, plan.facts)
         return (
@@ -117,8 +127,7 @@ def _one(change: Change, plan: Plan, titles: Mapping[str, str]) -> _Part:
             [(line, "by its agent; for programs started from then on")],
         )
     silent = kind in ("memory", "hookdata") or (kind == "folder" and change.before is None)
-    alone = all(other.key.kind != "hookdata" for other in plan.changes)
-    return 2, "host", [] if silent else _host_lines(change, alone=alone)
+    return 2, "host", [] if silent and not plan.mends else _host_lines(change, alone=not forwards)
 
 
 def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
@@ -147,6 +156,8 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         "program": f"the hooks' program, {name}",
         "unit": f"{name}, {_unit(change)}",
         "sysctl.d": f"{name}, for the next boot",
+        "hookdata": f"{name}, which the hooks read",
+        "memory": f"{name}, {_KEPT.get(name, 'of a guest that is not known')}",
         "localnet": f"{_dotted(name)} = 1, so that guests serve the host's 127.0.0.1",
         "proxy": f"{name}.socket, which serves [::1]:{name.rsplit('-', 1)[-1]}",
     }

@@ -28,6 +28,7 @@ class Plan:
     problems: tuple[Problem, ...]
     notices: tuple[str, ...]
     flips: tuple[Flip, ...] | None = ()  # the cells of the matrix that the file changes; None when nobody knows
+    mends: bool = False  # the file is as it was applied: what differs is not its doing
 
     @property
     def digest(self) -> str:
@@ -37,16 +38,23 @@ class Plan:
 
 
 def make_plan(  # noqa: PLR0913  the last by keyword
-    world: World, facts: Facts, live: State, desired: State, before: World | None = None, *, exact: bool = False
+    world: World,
+    facts: Facts,
+    live: State,
+    desired: State,
+    before: World | None = None,
+    *,
+    exact: bool = False,
+    mends: bool = False,
 ) -> Plan:
     """`before`: what the file said when it was applied last; None when nobody knows. `exact`: also what is only spelled
-    otherwise."""
+    otherwise; so it is when the plan only `mends`."""
     changes = compare(live, desired)
     said = (*notices(world, facts), *admit.notes(world, facts, desired))
     flipped = None if before is None else flips(before, world, facts)
-    if not exact and _only_spelled_otherwise(changes, same=flipped == ()):
+    if not exact and not mends and _only_spelled_otherwise(changes, same=flipped == ()):
         changes = ()
-    return Plan(world, facts, changes, conflicts(world, facts, live, changes), said, flipped)
+    return Plan(world, facts, changes, conflicts(world, facts, live, changes), said, flipped, mends)
 
 
 def _only_spelled_otherwise(changes: tuple[Change, ...], *, same: bool) -> bool:

@@ -98,4 +98,6 @@ def _drift(plan: Plan, live: State) -> list[str]:
     lines = [f"{item.title}: {line}" for item in describe(plan) for line, _ in item.lines]
     if plan.world.networks and Key("table", "guestnet") not in live:
         lines.insert(0, "no isolation and no forwards: the firewall table inet guestnet is missing")
+    if plan.changes and not lines:
+        lines.append("host: files of guestnet's own differ from what the file makes of them")
     return [*lines, *libvirt_gone(plan.facts), *(str(problem) for problem in plan.problems)]
