@@ -72,8 +72,9 @@ def detach(log: str, *argv: str) -> None:
                 env=ENVIRONMENT,
                 cwd="/",
                 check=True,
+                timeout=30,
             )
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         raise GuestnetError(f"{argv[0]} can't be started: {error}", "see to it, then try again") from error
 
 
