@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from guestnet.host import trust
+from guestnet.compile import hookfront
+from guestnet.faces import countdown
+from guestnet.faces.cli.confirm import confirm
+from guestnet.faces.hook import prepared
+from guestnet.faces.hook.programs import HookError
+from guestnet.host import lock, trust
 from guestnet.words.problems import ProblemsError
 
 
@@ -34,8 +41,8 @@ def said(file: Path) -> str:
 
 def test_roots_own(file: Path) -> None:
     assert said(file) == ""
-    file.chmod(0o664)  # group root
-    assert said(file) == ""
+    file.chmod(0o664)  # group root, too: who is in it need not be root
+    assert said(file).startswith(f"{file} can be written by group 0")
 
 
 @pytest.mark.parametrize("above", [False, True])
@@ -43,7 +50,7 @@ def test_of_others(file: Path, above: bool, monkeypatch: pytest.MonkeyPatch) -> 
     which = file.parent if above else file
     os.chown(which, 65534, 0)
     assert said(file).startswith(
-        f"{which} belongs to nobody: that is as much as being root, who reads {file} (chown root"
+        f"{which} belongs to nobody: that is as much as being root, who reads {file} (chown -h root"
     )
     monkeypatch.setenv("SUDO_UID", "65534")
     assert said(file) == "", "whoever called sudo is root already"
@@ -63,9 +70,13 @@ def test_written_by_all(file: Path, above: bool) -> None:
 
 
 def test_a_sticky_folder_above(file: Path) -> None:
-    """As /tmp: nobody can put another file in the place of this one."""
-    file.parent.chmod(0o1777)
+    """As /tmp: nobody can put another folder in the place of this one, but a file beside this one, or one that is not
+    there yet."""
+    file.parent.parent.chmod(0o1777)
     assert said(file) == ""
+    assert f"{file.parent.parent} is for everybody to add to" in said(file.parent.with_name("none") / "guestnet.yaml")
+    file.parent.chmod(0o1777)
+    assert f"{file.parent} is for everybody to add to" in said(file)
 
 
 def test_a_link_into_others_folders(file: Path, tmp_path: Path) -> None:
@@ -78,11 +89,31 @@ def test_a_link_into_others_folders(file: Path, tmp_path: Path) -> None:
     assert f"{home} belongs to nobody" in said(file)
 
 
-def test_what_is_not_there_and_a_pipe(file: Path) -> None:
+def test_links_of_links(file: Path, tmp_path: Path) -> None:
+    """What lies between counts: whoever can turn the second link says what is read."""
+    (tmp_path / "nob").mkdir()
+    (tmp_path / "nob" / "l2").symlink_to(file)
+    (tmp_path / "l1").symlink_to("nob/../nob/l2")
+    assert said(tmp_path / "l1") == ""
+    os.chown(tmp_path / "nob" / "l2", 65534, 0, follow_symlinks=False)
+    assert f"{tmp_path}/nob/l2 belongs to nobody" in said(tmp_path / "l1")
+    os.chown(tmp_path / "nob" / "l2", 0, 0, follow_symlinks=False)
+    os.chown(tmp_path / "nob", 65534, 0)
+    assert f"{tmp_path}/nob belongs to nobody" in said(tmp_path / "l1")
+    (tmp_path / "round").symlink_to("round")
+    assert said(tmp_path / "round") == "", "the reading says so"
+
+
+def test_what_is_not_there_and_pipes(file: Path) -> None:
     assert said(file.with_name("none.yaml")) == ""
+    ends = os.pipe()
+    assert said(Path(f"/dev/fd/{ends[0]}")) == ""
+    for end in ends:
+        os.close(end)
     os.mkfifo(file.with_name("pipe"))
-    os.chown(file.with_name("pipe"), 65534, 0)
     assert said(file.with_name("pipe")) == ""
+    os.chown(file.with_name("pipe"), 65534, 0)
+    assert "pipe belongs to nobody" in said(file.with_name("pipe")), "one with a name is as any file"
 
 
 def test_what_guestnet_keeps(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,3 +125,88 @@ def test_what_guestnet_keeps(file: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert said(file) == ""
     os.chown(kept, 65534, 0)
     assert f"{kept} belongs to nobody" in said(file)
+
+
+def test_everything_in_a_folder_of_ours(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who can write the way back says what root does on it."""
+    ours = file.parent / "ours"
+    (ours / "prefer-ipv6").mkdir(parents=True)
+    monkeypatch.setattr(trust, "OURS", (str(ours),))
+    for name in ("rollback", "journal", "confirm.json", "memory.json", "prefer-ipv6/web1"):
+        (ours / name).write_text("")
+        trust.need_kept()
+        (ours / name).chmod(0o666)
+        with pytest.raises(ProblemsError, match=f"{ours}/{name} can be written by everybody"):
+            trust.need_kept()
+        assert f"{ours}/{name} can be written by everybody" in said(file)
+        (ours / name).chmod(0o600)
+
+
+def test_what_confirms_and_what_undoes_looks_first(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file.parent / "rollback").write_text("")
+    (file.parent / "rollback").chmod(0o666)
+    monkeypatch.setattr(trust, "OURS", (str(file.parent),))
+    monkeypatch.setattr(lock, "FOLDER", file.parent)
+    with pytest.raises(ProblemsError, match="rollback can be written by everybody"):
+        confirm()
+    with pytest.raises(ProblemsError, match="rollback can be written by everybody"):
+        countdown._undo("none:///there")
+
+
+def _cli(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(trust, "OURS", (str(folder),))
+    try:
+        trust.need_kept()
+    except ProblemsError:
+        return False
+    return True
+
+
+def _hook(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(prepared, "COMPILED", str(folder))
+    try:
+        prepared.trust()
+    except HookError:
+        return False
+    return True
+
+
+def _front(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    (folder / "hook.py").write_text("def run():\n    print('runs')\n")
+    monkeypatch.setattr(hookfront, "PROGRAM", str(folder / "hook.py"))
+    monkeypatch.setattr(hookfront, "COMPILED", str(folder.parent / "python"))
+    done = subprocess.run(
+        ["/usr/bin/python3", "-ISE", "-c", hookfront.text()], capture_output=True, text=True, check=True
+    )
+    return done.stdout == "runs\n"
+
+
+@pytest.mark.parametrize("asked", [_cli, _hook, _front])
+@pytest.mark.parametrize(
+    ("mode", "owner", "group", "trusted"),
+    [
+        (0o755, 0, 0, True),
+        (0o700, 0, 4, True),
+        (0o2755, 0, 4, True),
+        (0o775, 0, 0, False),
+        (0o775, 0, 4, False),
+        (0o757, 0, 0, False),
+        (0o1777, 0, 0, False),
+        (0o755, 65534, 0, False),
+    ],
+)
+def test_guestnet_and_its_hook_trust_the_same(  # noqa: PLR0913, PLR0917  the table's columns
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int,
+    owner: int,
+    group: int,
+    trusted: bool,
+    asked: Callable[[Path, pytest.MonkeyPatch], bool],
+) -> None:
+    """Else a folder that one of them refuses turns the hook off, and nothing says why."""
+    folder = file.parent / "compiled"
+    folder.mkdir()
+    os.chown(folder, owner, group)
+    folder.chmod(mode)
+    assert asked(folder, monkeypatch) is trusted

@@ -55,7 +55,9 @@ def _undo(uri: str | None) -> None:
     from guestnet.act.apply import changing  # noqa: PLC0415  as above
     from guestnet.faces.report import progress  # noqa: PLC0415  as above
     from guestnet.host.libvirt import SYSTEM, Libvirt  # noqa: PLC0415  as above
+    from guestnet.host.trust import need_kept  # noqa: PLC0415  as above
 
+    need_kept()  # what others could have written is not gone back by; the log names it, and it is tried again
     with Libvirt(uri or SYSTEM) as libvirt, changing(wait=True):
         pending = confirm.waiting()
         if pending is not None and not pending.left:

@@ -1,6 +1,8 @@
 """What root reads, root alone may write: else whoever may write it acts as root, by our file, our state or our hook.
 
-As sshd has it for authorized_keys and sudo for sudoers: the file itself and each folder above it count.
+As sshd has it for authorized_keys and sudo for sudoers: the file itself, each folder above it and each link on the way
+count. Who may change none of them cannot change, between this look and the reading, what is read. The hook asks the
+same of what it uses (faces/hook): owner root, and no bit of 022, whoever the group.
 """
 
 from __future__ import annotations
@@ -9,78 +11,128 @@ import os
 import pwd
 import stat
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from guestnet.compile import hookdata, hookfront, loopback, ndp, sysctl, unit
-from guestnet.decide.desired import ADMIT_FILE, HOOKS, MEMORY
+from guestnet.compile import sysctl, unit
+from guestnet.decide.desired import HOOKS
 from guestnet.words.problems import Problem, ProblemsError
 
-# Ours on the host, and what the hooks take from there; the folders above them are looked at, too.
-OURS = (
-    str(Path(MEMORY).parent),
-    hookdata.GUESTS,
-    hookdata.NOW,
-    hookdata.TABLE_FILE,
-    ADMIT_FILE,
-    hookdata.LET_IN,
-    hookdata.BRIDGES,
-    f"{hookdata.FOLDER}/{loopback.LOCALNETS}",
-    ndp.FILE,
-    hookfront.PROGRAM,
-    *HOOKS,
-    sysctl.FILE,
-    unit.FILE,
-)
-_GROUP, _OTHERS = stat.S_IWGRP, stat.S_IWOTH
+# Ours on the host, with all that is in them: what is compiled, the memory, the journal and the ways back.
+OURS = ("/var/lib/guestnet", "/run/guestnet", *HOOKS, sysctl.FILE, unit.FILE)
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_LINKS = 40  # on the way to a file, as the kernel has it (path_resolution(7))
+
+Part = tuple[str, os.stat_result]
 
 
 def need_trusted(file: str) -> None:
     """`file` is the one that says what shall be. Raises ProblemsError with everything that others can write.
 
-    Who called sudo may own it: they are root already. Only of the file: what guestnet keeps is root's. A pipe is what
-    our caller made it.
+    Who called sudo may own it: they are root already. Only of the file: what guestnet keeps is root's. A pipe without a
+    name is what our caller made it.
     """
-    owners = {0}
-    if os.environ.get("SUDO_UID", "").isdecimal():
-        owners.add(int(os.environ["SUDO_UID"]))
-    kept = [*OURS, *(str(inside) for folder in OURS if Path(folder).is_dir() for inside in Path(folder).iterdir())]
-    problems = [*_problems([file], owners), *_problems(kept, {0})]
+    _refuse([*_problems(file, _way(file), _callers()), *_kept()])
+
+
+def need_kept() -> None:
+    """As `need_trusted`, for what needs no file: what guestnet keeps."""
+    _refuse(_kept())
+
+
+def _refuse(found: Iterable[Problem]) -> None:
+    problems = list(dict.fromkeys(found))
     if problems:
-        raise ProblemsError(list(dict.fromkeys(problems)))
+        raise ProblemsError(problems)
 
 
-def _problems(paths: Iterable[str], owners: set[int]) -> Iterator[Problem]:
-    for path in paths:
-        for part in _parts(path):
-            wrong = _wrong(part, owners)
-            if wrong:
-                yield Problem(f"{part} {wrong[0]}: that is as much as being root, who reads {path}", wrong[1])
-                break
+def _callers() -> set[int]:
+    """root, and who called sudo."""
+    caller = os.environ.get("SUDO_UID", "")
+    return {0, int(caller)} if caller.isdecimal() else {0}
 
 
-def _parts(path: str) -> list[Path]:
-    """The file or folder and all above it, from / on: as it is named, and where links lead. Nothing of what is not
-    there, or no file."""
-    named = Path(os.path.abspath(path))  # noqa: PTH100  it must not follow links
-    real = Path(os.path.realpath(path))
-    parts = dict.fromkeys(part for one in (named, real) for part in (*reversed(one.parents), one))
-    if real.exists() and not (real.is_file() or real.is_dir()):
-        return []
-    return [part for part in parts if part.exists()]
+def _kept() -> Iterator[Problem]:
+    for path in OURS:
+        way = _way(path)
+        yield from _problems(path, way, {0})
+        for inside in _inside(way[-1]) if way[-1][0] == path else ():
+            yield from _problems(inside[0], [inside], {0})
 
 
-def _wrong(part: Path, owners: set[int]) -> tuple[str, str] | None:
-    """What is wrong with it, and what to do."""
-    found = part.stat()
+def _problems(path: str, parts: list[Part], owners: set[int]) -> Iterator[Problem]:
+    """What is wrong first on the way to `path`."""
+    last = parts[-1][0]
+    for part, found in parts:
+        wrong = _wrong(part, found, owners, above=part not in (last, os.path.dirname(last)))  # noqa: PTH120  as text
+        if wrong:
+            yield Problem(f"{part} {wrong[0]}: that is as much as being root, who reads {path}", wrong[1])
+            return
+
+
+def _way(path: str) -> list[Part]:
+    """All that is passed from / to the file or folder, each link and what it leads over, and itself, as far as it is
+    there."""
+    at, rest, links = "/", [*_words(os.path.join(os.getcwd(), path))], 0  # noqa: PTH109, PTH118  a Path would lose `..`
+    parts = [(at, os.lstat(at))]
+    while rest and links < _LINKS:
+        word = rest.pop(0)
+        if word == "..":
+            at = os.path.dirname(at)  # noqa: PTH120  it has no links in it any more, and was passed
+            continue
+        here = f"{at.rstrip('/')}/{word}"
+        try:
+            found = os.lstat(here)
+        except (FileNotFoundError, NotADirectoryError):
+            break
+        parts.append((here, found))
+        if not stat.S_ISLNK(found.st_mode):
+            at = here
+            continue
+        links += 1
+        target = os.readlink(here)  # noqa: PTH115  as it stands there
+        if here.startswith("/proc/") and not os.path.lexists(os.path.join(at, target)):  # noqa: PTH118
+            break  # an open file without a name, as a pipe
+        at = "/" if target.startswith("/") else at
+        rest = [*_words(target), *rest]
+    return parts
+
+
+def _words(path: str) -> list[str]:
+    return [word for word in path.split("/") if word not in ("", ".")]
+
+
+def _inside(folder: Part) -> Iterator[Part]:
+    """All that is in the folder, and in those in it; what is gone meanwhile is not there."""
+    if not stat.S_ISDIR(folder[1].st_mode):
+        return
+    try:
+        names = sorted(os.listdir(folder[0]))  # noqa: PTH208  a guest has three files here, and there can be thousands
+    except FileNotFoundError:
+        return
+    for name in names:
+        path = f"{folder[0]}/{name}"
+        try:
+            part = (path, os.lstat(path))
+        except FileNotFoundError:
+            continue
+        yield part
+        yield from _inside(part)
+
+
+def _wrong(part: str, found: os.stat_result, owners: set[int], *, above: bool) -> tuple[str, str] | None:
+    """What is wrong with it, and what to do. `above`: a folder in which only the next folder or link is looked for."""
     if found.st_uid not in owners:
-        return f"belongs to {_user(found.st_uid)}", f"chown root {part}, or keep it elsewhere"
+        return f"belongs to {_user(found.st_uid)}", f"chown -h root {part}, or keep it elsewhere"
+    if stat.S_ISLNK(found.st_mode) or stat.S_ISCHR(found.st_mode) or not found.st_mode & _OTHERS:
+        return None  # a link has no mode, and root alone makes devices, as a terminal is one
     if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
-        return None  # as /tmp: others can add to it, and not replace what is not theirs
-    if found.st_mode & _OTHERS:
+        # As /tmp: others can add to it, and not replace what is not theirs. But what is added beside a file is used
+        # in its stead, where it is not there yet.
+        return (
+            None if above else ("is for everybody to add to", "keep the file in a folder of root's, as /etc/guestnet")
+        )
+    if found.st_mode & stat.S_IWOTH:
         return "can be written by everybody", f"chmod go-w {part}"
-    if found.st_mode & _GROUP and found.st_gid != 0:
-        return f"can be written by group {found.st_gid}", f"chmod g-w {part}"
-    return None
+    return f"can be written by group {found.st_gid}", f"chmod g-w {part}"
 
 
 def _user(uid: int) -> str:
