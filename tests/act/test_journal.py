@@ -13,8 +13,8 @@ from guestnet.act.undo import Undo
 from guestnet.decide.state import Change, Key, Setting
 from guestnet.words.problems import GuestnetError, TheirsError
 
-ONE = Change(Key("setting", "a"), Setting("0"), Setting("1"))
-TWO = Change(Key("setting", "b"), None, Setting("2"))
+ONE = Change(Key("setting", "net/ipv4/ip_forward"), Setting("0"), Setting("1"))
+TWO = Change(Key("setting", "net/ipv6/conf/up0/accept_ra"), None, Setting("2"))
 HEAD = Head("apply", "/etc/guestnet/guestnet.yaml", Edit("one\n", "two\n"))
 WHOLE = json.dumps({"guestnet journal": 2, **asdict(HEAD)}) + "\n"
 
@@ -103,9 +103,9 @@ def test_undo_goes_backwards_and_on_past_failures() -> None:
             raise GuestnetError("no", "try")
 
     problems = Undo(put, (ONE, TWO, ONE)).run()
-    assert [change.key.name for change in done] == ["a", "b", "a"]
+    assert [change.key.name for change in done] == [ONE.key.name, TWO.key.name, ONE.key.name]
     assert [change.after for change in done] == [Setting("0"), None, Setting("0")]
-    assert [str(problem) for problem in problems] == ["setting b could not be put back: no (try)"]
+    assert [str(problem) for problem in problems] == [f"{TWO.key.kind} {TWO.key.name} could not be put back: no (try)"]
 
 
 def test_undo_leaves_what_is_somebody_elses_by_now() -> None:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from secrets import token_hex
 
+from guestnet.decide.names import possible
 from guestnet.decide.state import Change, from_data, to_data
 from guestnet.host import files
 from guestnet.words.problems import GuestnetError
@@ -192,7 +193,10 @@ def _read(path: Path) -> tuple[Head, list[dict[str, object]]] | None:
 
 def _changes(path: Path, lines: list[dict[str, object]]) -> tuple[Change, ...]:
     try:
-        return tuple(map(from_data, lines))
+        changes = tuple(map(from_data, lines))
+        if not all(possible(change.key) for change in changes):
+            raise ValueError
+        return changes
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path) from error
 
