@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from guestnet.act.journal import Head, Journal
 from guestnet.decide.state import File
 from guestnet.host import files
 from guestnet.words.problems import ConflictError, GuestnetError
@@ -50,12 +51,27 @@ def test_a_failed_write_leaves_the_old_text(tmp_path: Path, monkeypatch: pytest.
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_link_in_the_temporary_s_place_is_not_followed(tmp_path: Path) -> None:
+def test_what_stands_in_the_temporary_s_place_is_not_used(tmp_path: Path) -> None:
+    """A link is not followed; and who made a file there, and has it open, does not have the new one open."""
     (tmp_path / "victim").write_text("precious")
-    (tmp_path / ".file.guestnet-new").symlink_to(tmp_path / "victim")
-    with pytest.raises(GuestnetError):
-        files.write(str(tmp_path / "file"), File("x"))
+    temporary = tmp_path / ".file.guestnet-new"
+    temporary.symlink_to(tmp_path / "victim")
+    files.write(str(tmp_path / "file"), File("x"))
     assert (tmp_path / "victim").read_text() == "precious"
+    with temporary.open("w") as theirs:
+        files.write(str(tmp_path / "file"), File("y"))
+        theirs.write("theirs")
+    assert files.read(str(tmp_path / "file")) == File("y")
+    assert not temporary.exists()
+
+
+def test_the_journal_is_nobody_elses(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with files.temporary_of(path).open("w") as theirs:
+        journal = Journal(Head("apply"), path)
+        theirs.write("theirs")
+    assert "theirs" not in path.read_text()
+    journal.close()
 
 
 def test_only_our_own_empty_folders_go(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class Journal:
         # It appears with its first line: one that says not whose steps it holds would tell nothing.
         new = files.temporary_of(path)
         try:
-            self._descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._descriptor = files.new(new)
         except OSError as error:
             raise _unwritable(path, error) from error
         try:

@@ -39,7 +39,7 @@ def write(path: str, file: File, *, keep_time: bool = False, over: str | None = 
     temporary = temporary_of(target)
     try:
         _folders(target.parent)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        descriptor = new(temporary)
         try:
             with os.fdopen(descriptor, "wb", closefd=False) as out:
                 out.write(file.text.encode())
@@ -95,6 +95,16 @@ def make_folder(path: str) -> None:
         Path(path).chmod(0o755)
     except OSError as error:
         raise GuestnetError(f"{path} can't be made: {error.strerror}", "see to it, then try again") from error
+
+
+def new(path: Path) -> int:
+    """A descriptor of a file that nobody else has open, in the place of whatever was there. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileExistsError:
+        path.unlink()  # of a killed run, or made by somebody who would write through it later
+        return os.open(path, flags, 0o600)
 
 
 def temporary_of(target: Path) -> Path:
