@@ -107,7 +107,7 @@ def test_a_bug_is_3_with_a_log_and_no_traceback(
         raise RuntimeError("oh")
 
     monkeypatch.setattr(load, "read_spec", broken)
-    monkeypatch.setattr(bug, "FOLDERS", (tmp_path,))
+    monkeypatch.setattr(bug, "FOLDER", tmp_path)
     code, _, err = run(capsys, "check", "-f", str(SEED))
     assert code == 3
     assert "Traceback" not in err

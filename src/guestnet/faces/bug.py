@@ -8,22 +8,31 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from secrets import token_hex
 
 from guestnet import __version__
+from guestnet.host import logs
 
-FOLDERS = (Path("/var/log/guestnet"), Path(tempfile.gettempdir()))  # the first that can be written to
+FOLDER = Path("/var/log/guestnet")
 
 
 def write_log() -> str:
     """Writes the exception being handled, and returns the path of the file (or the text, when no file can be made)."""
     text = f"guestnet {__version__}, Python {platform.python_version()}, {time.ctime()}\n{traceback.format_exc()}"
-    for folder in FOLDERS:
+    path = FOLDER / f"guestnet-bug-{token_hex(4)}.log"
+    try:
+        _fill(logs.new(path), text)
+    except OSError:
+        # As of who is not root. A name that nobody can know, made anew, and for its owner's eyes only.
         try:
-            folder.mkdir(mode=0o750, exist_ok=True)
-            descriptor, path = tempfile.mkstemp(prefix="guestnet-bug-", suffix=".log", dir=folder)
-            with os.fdopen(descriptor, "w") as out:
-                out.write(text)
+            descriptor, made = tempfile.mkstemp(prefix="guestnet-bug-", suffix=".log")
+            _fill(descriptor, text)
         except OSError:
-            continue
-        return path
-    return text
+            return text
+        return made
+    return str(path)
+
+
+def _fill(descriptor: int, text: str) -> None:
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text)

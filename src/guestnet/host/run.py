@@ -10,9 +10,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
+from guestnet.host import logs
 from guestnet.words.problems import GuestnetError
 
 # Fixed, because what runs as root must not depend on the caller's PATH; C, because messages are shown and compared.
@@ -61,8 +61,7 @@ def detach(log: str, *argv: str) -> None:
     """Starts a program that lives on without us, our terminal and our session; what it says goes into the file `log`.
     Raises GuestnetError when it can't be started."""
     try:
-        Path(log).parent.mkdir(mode=0o750, exist_ok=True)
-        with Path(log).open("ab") as out:
+        with os.fdopen(logs.adding(log), "ab") as out:
             # setsid forks once more, so that it is nobody's child.
             subprocess.run(  # noqa: S603  argv is a list, made by us; no shell
                 ("setsid", "--fork", *argv),  # noqa: S607  found on our own fixed PATH
