@@ -11,6 +11,7 @@ from guestnet.compile import admit
 from guestnet.decide.admit import filters, place
 from guestnet.decide.facts import Chain
 from guestnet.decide.state import Admit
+from guestnet.host.apart import printed
 from guestnet.host.run import ProgramError, run
 
 _HANDLE = " # handle "
@@ -47,13 +48,12 @@ def admitted() -> dict[str, Admit]:
 
 
 def normal(wanted: dict[str, tuple[str, ...]]) -> dict[str, Admit]:
-    """How nft prints rules, by the chain's name: loaded in a network namespace of its own, which ends at once."""
+    """How nft prints rules, by the chain's name."""
     found = {}
     for name, rules in wanted.items():
         family, table, chain = name.split(" ")
         lines = [f"table {family} {table} {{", f"chain {chain} {{", "}", "}", *(f"add rule {name} {r}" for r in rules)]
-        script = f"nft -f - && nft -s -a list chain {name}"
-        listed = run("unshare", "--net", "sh", "-c", script, given="\n".join(lines) + "\n")
+        listed = printed("\n".join(lines) + "\n", "-s", "-a", "list", "chain", family, table, chain)
         found[name] = Admit(tuple(_bare(rule) for rule in _lines(listed)))
     return found
 

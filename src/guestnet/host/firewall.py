@@ -13,7 +13,7 @@ from typing import Any
 from guestnet.compile import admit, nft, ruleset, translation
 from guestnet.decide import stale
 from guestnet.decide.state import Admit, Table
-from guestnet.host import conntrack, netlink, sysctl
+from guestnet.host import apart, conntrack, netlink, sysctl
 from guestnet.host import elements as held
 from guestnet.host.run import ProgramError, run, succeeds
 from guestnet.words.problems import GuestnetError
@@ -27,9 +27,8 @@ Elements = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def normal(source: str) -> str:
-    """How nft prints the table that `source` makes: loaded in a network namespace of its own, which ends at once."""
-    script = "nft -f - && nft -s list table inet guestnet"
-    return run("unshare", "--net", "sh", "-c", script, given=source)
+    """How nft prints the table that `source` makes."""
+    return apart.printed(source, "-s", "list", "table", "inet", "guestnet")
 
 
 def listing() -> str | None:

@@ -26,6 +26,7 @@ PACKAGES = {
     "ip6tables-restore": "iptables",
     "ip": "iproute2",
     "unshare": "util-linux",
+    "nsenter": "util-linux",
     "setpriv": "util-linux",
 }
 SELDOM = {"ssh": "openssh-client"}  # missed only by what needs it
