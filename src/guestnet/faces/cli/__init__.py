@@ -24,7 +24,8 @@ def main(argv: list[str] | None = None) -> None:
     # The start is imports. They make no garbage to collect, and pydantic need not look for plugins in every package.
     gc.disable()
     for number in _ENDS:
-        signal.signal(number, _interrupt)  # an apply that is told to end takes back what it did
+        if signal.getsignal(number) is not signal.SIG_IGN:  # by nohup, or a shell for what it runs beside it
+            signal.signal(number, _interrupt)  # an apply that is told to end takes back what it did
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
