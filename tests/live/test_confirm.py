@@ -170,6 +170,36 @@ def test_interrupted_in_the_middle(lab: Lab) -> None:
     assert snapshot(host) == before
 
 
+def test_a_terminal_that_goes_under_nohup(lab: Lab) -> None:
+    """Whoever has said that a hang-up is to be ignored wants the apply to go on."""
+    host = lab.host
+    started = host.popen(["nohup", GUESTNET, "apply", "--yes"])
+    wait_for("the first step", lambda: host.exists("/var/lib/guestnet/journal") or started.poll() is not None)
+    assert started.poll() is None, "it was too fast for this test"
+    host.send_signal(started, signal.SIGHUP)
+    _, said = started.communicate(timeout=30)
+    assert started.returncode == 0, said
+    assert "done: the host is as the file says" in said
+
+
+def test_a_log_that_cannot_be_written(lab: Lab) -> None:
+    """The disk is full, and what the countdown has to say, that libvirt does not answer, goes nowhere."""
+    host = lab.host
+    before = snapshot(host)
+    host.shell("mkdir -p /var/log/guestnet && mount -t tmpfs -o size=4k tmpfs /var/log/guestnet")
+    host.shell("head -c 4096 /dev/zero > /var/log/guestnet/countdown.log")
+    try:
+        host.guestnet("apply", "--yes", "--confirm", "3")
+        host.libvirtd.stop()
+        time.sleep(4)
+        assert countdown(host)
+        host.libvirtd.start()
+        wait_undone(host, before)
+        assert not host.read("/var/log/guestnet/countdown.log").strip("\0"), "it could be written"
+    finally:
+        host.shell("umount /var/log/guestnet")
+
+
 def test_the_countdown_itself_is_killed(lab: Lab) -> None:
     """Without systemd nobody starts it again, but the next guestnet does, or does its work."""
     host = lab.host

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from guestnet.words.problems import GuestnetError
 
@@ -28,7 +29,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0
     except GuestnetError as error:  # another counts
-        print(error, file=sys.stderr)
+        _say(str(error))
     return 0
 
 
@@ -46,7 +47,7 @@ def _count() -> None:
                 continue
             _undo(pending.uri)
         except Exception as error:  # noqa: BLE001  libvirt may not be there yet; and a bug must not end this
-            print(f"{time.strftime('%H:%M:%S')} {error}", file=sys.stderr, flush=True)
+            _say(str(error))
             time.sleep(_AGAIN)
 
 
@@ -65,7 +66,13 @@ def _undo(uri: str | None) -> None:
             said = (
                 f"nobody confirmed the apply of {done.head.when}: it is {done}" if done else "nothing was left to undo"
             )
-            print(f"{time.strftime('%H:%M:%S')} {said}", file=sys.stderr, flush=True)
+            _say(said)
+
+
+def _say(text: str) -> None:
+    """A log that cannot be written, as on a full disk, must not end the countdown."""
+    with suppress(OSError, ValueError):
+        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def _end(_number: int, _frame: object) -> None:
