@@ -210,6 +210,10 @@ def test_the_countdown_itself_is_killed(lab: Lab) -> None:
     assert countdown(host)
     host.kill(countdown(host))
     time.sleep(5)
+    for said in (host.guestnet("plan").stderr, host.guestnet("status").stdout):
+        assert "its time is over, and it is being undone" in said
+        assert "in /var/log/guestnet/countdown.log; if it does not end: guestnet rollback" in said
+        assert "guestnet confirm" not in said
     late = host.guestnet("confirm", check=False)
     assert "too late: the time is over, and it is being undone" in late.stderr
     wait_undone(host, before)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -47,7 +48,16 @@ class Pending:
         return max(0.0, self.until - clock.since_boot()) if self.boot == clock.boot() else 0.0
 
     def __str__(self) -> str:
-        return f"the apply of {_clock(self.at)} waits for its confirmation, another {self.left:.0f} s"
+        left = self.left
+        if not left:
+            return f"the apply of {_clock(self.at)} was not confirmed: its time is over, and it is being undone"
+        return f"the apply of {_clock(self.at)} waits for its confirmation, another {ceil(left)} s"
+
+    @property
+    def todo(self) -> str:
+        if not self.left:
+            return f"what becomes of that is in {countdown.where()}; if it does not end: guestnet rollback"
+        return "guestnet confirm keeps it, guestnet rollback undoes it"
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,15 @@ def confirm() -> str:
 def stands(pending: Pending) -> bool:
     """Whether what waits was done, and is there to go back from."""
     return _stands() == pending.id
+
+
+def refuse() -> None:
+    """Raises GuestnetError while an apply that was done waits for its confirmation, or its undoing: what is done
+    meanwhile that has no part in it would be undone, or stay, at random. Needs `changing`."""
+    pending = waiting()
+    if pending is not None and stands(pending):
+        countdown.start()  # it may have been killed
+        raise GuestnetError(str(pending), f"{pending.todo}; then try again")
 
 
 def forget(how: Literal["confirmed", "undone", ""] = "", spared: tuple[Key, ...] = ()) -> None:

@@ -12,7 +12,6 @@ from guestnet.host import lock
 _LATER = "wait until it is done, then look again"
 _ANEW = "guestnet apply makes the host what the file says, whatever state it is in"
 _BACK = "guestnet rollback takes back what it had begun, and so does the next apply, first"
-_KEEP = "guestnet confirm keeps it, guestnet rollback undoes it"
 
 
 @dataclass(frozen=True)
@@ -46,5 +45,5 @@ def unfinished() -> tuple[Unfinished, ...]:
         todo = _BACK if left is None else f"{_BACK}; or it undoes itself in {left} s"
         return (Unfinished("cut off", f"an earlier apply was cut off{which}", todo, left),)
     if pending:
-        return (Unfinished("waits", str(pending), _KEEP, left),)
+        return (Unfinished("waits", str(pending), pending.todo, left),)
     return ()

@@ -33,6 +33,11 @@ def start() -> None:
         detach(LOG, *command)
 
 
+def where() -> str:
+    """Where to read what it does."""
+    return f"the journal (journalctl -u {countdown.NAME})" if booted() else LOG
+
+
 def stop() -> None:
     """It is not needed any more. A process without systemd sees that by itself within a second."""
     if not os.path.lexists(countdown.FILE):

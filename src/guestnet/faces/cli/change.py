@@ -25,7 +25,6 @@ from guestnet.decide.state import Change
 from guestnet.faces.cli.online import agreed, host
 from guestnet.faces.cli.options import Format, Options
 from guestnet.faces.report import plan_data, print_plan, progress
-from guestnet.host import countdown
 from guestnet.host.libvirt import Libvirt
 from guestnet.spec.edit import Edited
 from guestnet.spec.load import read
@@ -230,8 +229,7 @@ def _confirmed(libvirt: Libvirt, verb: str) -> bool:
     if verb == journal.ROLLBACK:
         return False
     if pending.left:
-        countdown.start()  # it may have been killed
-        raise GuestnetError(str(pending), "guestnet confirm keeps it, guestnet rollback undoes it; then try again")
+        confirm.refuse()
     done = confirm.undo(libvirt, progress)
     typer.echo(f"an earlier apply was not confirmed in time; it has been {done or 'undone'}", err=True)
     return True
