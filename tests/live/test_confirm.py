@@ -63,7 +63,15 @@ def test_confirmed(lab: Lab) -> None:
     done = host.guestnet("apply", "--yes", "--confirm", "20")
     assert "it undoes itself after 20 s, unless, from a new session: guestnet confirm" in done.stderr
     assert countdown(host)
-    for verb in (["apply", "--yes"], ["destroy", "--yes"], ["forward", "add", "web1", "5000:22"]):
+    for verb in (
+        ["apply", "--yes"],
+        ["destroy", "--yes"],
+        ["forward", "add", "web1", "5000:22"],
+        ["prefer-ipv6", "web1"],
+        ["prefer-ipv6", "web1", "--undo"],
+        ["setup"],
+        ["setup", "--remove"],
+    ):
         refused = host.guestnet(*verb, check=False)
         assert refused.returncode == 1
         assert "waits for its confirmation" in refused.stderr
@@ -123,6 +131,19 @@ def test_rollback_while_it_waits(lab: Lab) -> None:
     assert "waits for its confirmation" in lab.host.guestnet("status").stdout
     lab.host.guestnet("rollback")
     wait_undone(lab.host, before, within=3)
+
+
+def test_setup_stays_while_an_apply_of_nothing_waits(lab: Lab) -> None:
+    """No network is left that would say so; but the undoing brings them back, and they need the hooks."""
+    host = lab.host
+    before = snapshot(host)
+    host.write(FILE, "networks: {}\n")
+    host.guestnet("apply", "--yes", "--confirm", "30")
+    refused = host.guestnet("setup", "--remove", check=False)
+    assert refused.returncode == 1
+    assert "waits for its confirmation" in refused.stderr
+    host.guestnet("rollback")
+    wait_undone(host, before, within=3)
 
 
 def test_a_first_apply(lab: Lab) -> None:

@@ -78,16 +78,16 @@ def _guest(world: World, name: str, file: str) -> Guest:
 
 
 def _prefer(options: Options, name: str, asked: str) -> int:
-    from guestnet.act.apply import changing
     from guestnet.act.prefer import prefer
     from guestnet.act.survey import look
-    from guestnet.faces.cli.online import host, wish
+    from guestnet.faces.cli.change import changing
+    from guestnet.faces.cli.online import wish
 
-    wanted = wish(options)
-    with host(options, "prefer-ipv6") as libvirt, changing():
-        seen = look(wanted, libvirt)
+    wish(options)  # what is wrong in the file is said first
+    with changing(options, "prefer-ipv6") as held:
+        seen = look(wish(options), held.libvirt)
         guest = _guest(seen.plan.world, name, options.file)
-        found = prefer(libvirt, seen, guest, asked, _report)
+        found = prefer(held.libvirt, seen, guest, asked, _report)
     if found.windows:
         return _windows(name, found)
     if options.format is Format.json:
@@ -155,12 +155,11 @@ def _order(world: World, guest: Guest, got: tuple[Address, ...], gai_conf: bytes
 
 
 def _undo(options: Options, name: str) -> int:
-    from guestnet.act.apply import changing
     from guestnet.act.prefer import undo
-    from guestnet.faces.cli.online import host
+    from guestnet.faces.cli.change import changing
 
-    with host(options, "prefer-ipv6") as libvirt, changing():
-        changed = undo(libvirt, libvirt.domains(), name)
+    with changing(options, "prefer-ipv6") as held:
+        changed = undo(held.libvirt, held.libvirt.domains(), name)
     what = "is as it was before" if changed else "has nothing of guestnet's"
     typer.echo(f"/etc/gai.conf of {name} {what}")
     if _still_wanted(options, name):

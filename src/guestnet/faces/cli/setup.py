@@ -24,6 +24,7 @@ def setup(
     remove: Annotated[bool, typer.Option("--remove", help="Take all of that away again.")] = False,
 ) -> int:
     """Install hooks, systemd unit, shell completion and a link on the PATH; needs no libvirt and no file."""
+    from guestnet.act import confirm
     from guestnet.act import setup as act
     from guestnet.act.apply import changing
     from guestnet.act.tidy import tidy
@@ -36,6 +37,7 @@ def setup(
     need_root("setup")
     need_trusted(options.file)
     with changing():
+        confirm.refuse()
         completions = _completions(act.MARK)
         found = act.look(completions, Path(sys.argv[0]).resolve(), remove=remove)
         for line in found.left_alone:
