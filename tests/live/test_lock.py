@@ -56,18 +56,69 @@ def answered(started: subprocess.Popen[str], terminal: int, answer: str = "y\n")
     return said
 
 
+# Has the host until its input ends.
+HOLDS = """
+import sys
+from guestnet.host.lock import apply_lock
+with apply_lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def holding(lab: Lab) -> subprocess.Popen[str]:
+    started = lab.host.popen([GUESTNET.parent / "python", "-c", HOLDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert started.stdout is not None
+    assert started.stdout.readline() == "held\n"
+    return started
+
+
 def test_a_second_one_is_told_who_holds_the_host(lab: Lab) -> None:
-    first, terminal = asked(lab, "apply")
-    pid = lab.host.run(["pgrep", "-f", "guestnet apply"]).stdout.split()[-1]
-    for verb in (["apply", "--yes"], ["rollback", "--yes"], ["confirm"], ["destroy", "--yes"]):
+    first = holding(lab)
+    pid = lab.host.read("/run/guestnet/apply.lock").strip()
+    for verb in (["apply", "--yes"], ["rollback", "--yes"], ["confirm"], ["destroy", "--yes"], ["setup"]):
         done = lab.host.guestnet(*verb, check=False)
         assert done.returncode == 1
-        assert f"another guestnet (process {pid}, guestnet apply, since {time.strftime('%H:%M', time.localtime())}" in (
+        assert f"another guestnet (process {pid}, " in done.stderr
+        assert f", since {time.strftime('%H:%M', time.localtime())}" in (
             done.stderr.replace(time.strftime("%H:%M", time.localtime(time.time() - 60)), time.strftime("%H:%M"))
         )
+        assert "is changing this host" in done.stderr
         assert "wait until it is done" in done.stderr
-    answered(first, terminal, "n\n")
+    first.communicate(timeout=10)
     apply(lab.host)
+
+
+def test_a_confirmation_waits_for_who_holds_the_host(lab: Lab) -> None:
+    host = lab.host
+    host.guestnet("apply", "--yes", "--confirm", "20")
+    after = snapshot(host)
+    first = holding(lab)
+    second = host.popen([GUESTNET, "confirm"])
+    time.sleep(2)
+    assert second.poll() is None
+    first.communicate(timeout=10)
+    _, said = second.communicate(timeout=10)
+    assert second.returncode == 0, said
+    assert "confirmed: what was applied stays" in said
+    assert snapshot(host) == after
+
+
+def test_a_question_keeps_nobody_from_the_host(lab: Lab) -> None:
+    """As that of an SSH session which is dead. Its answer comes too late when the host is another by then."""
+    host = lab.host
+    started, terminal = asked(lab, "apply")
+    host.write(FILE, OTHER.replace("1400", "1300"))
+    host.guestnet("apply", "--yes", "--confirm", "30")
+    said = answered(started, terminal)
+    assert "waits for its confirmation" in said
+    assert started.returncode == 1
+    host.guestnet("confirm")
+    started, terminal = asked(lab, "destroy")
+    host.guestnet("destroy", "--yes")
+    assert "file or host have changed since that was made" in answered(started, terminal)
+    assert not host.exists("/run/guestnet")
+    apply(host, SEED)
 
 
 def test_only_the_plan_that_was_reviewed(lab: Lab) -> None:
@@ -92,14 +143,25 @@ def test_a_first_apply_can_be_reviewed(lab: Lab) -> None:
     lab.host.guestnet("apply", "--yes", "--checksum", reviewed)
 
 
-def test_what_changes_while_the_question_is_read(lab: Lab) -> None:
-    started, terminal = asked(lab, "apply")
+FOREIGN = """
+<network><name>old</name><forward mode='nat'/><bridge name='virbr77'/>
+<ip address='192.168.77.1' netmask='255.255.255.0'><dhcp><range start='192.168.77.2' end='192.168.77.9'/></dhcp></ip>
+</network>
+"""
+
+
+@pytest.mark.parametrize("verb", ["apply", "adopt old", "release lab", "forward add web1 4999:22", "destroy"])
+def test_what_changes_while_the_question_is_read(lab: Lab, verb: str) -> None:
+    lab.host.define_network(FOREIGN)
+    said_before = lab.host.read(FILE)
+    started, terminal = asked(lab, *verb.split())
     xml = lab.host.virsh("net-dumpxml", "--inactive", "lab").stdout
     lab.host.define_network(xml.replace("</network>", "<mtu size='1300'/></network>"), start=False)
     changed = snapshot(lab.host)
     said = answered(started, terminal)
     assert "file or host have changed since that was made" in said
     assert started.returncode == 1
+    assert lab.host.read(FILE) == said_before
     assert snapshot(lab.host) == changed
 
 

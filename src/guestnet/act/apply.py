@@ -20,7 +20,7 @@ from guestnet.decide.plan import Plan
 from guestnet.decide.state import APPLIED, Change, File, Key, Thing
 from guestnet.host import files, meanwhile
 from guestnet.host.libvirt import Libvirt
-from guestnet.host.lock import apply_lock
+from guestnet.host.lock import Alone, apply_lock
 from guestnet.host.put import put
 from guestnet.spec.memory import Memory, from_text
 from guestnet.words.problems import AsideError, ConflictError, GuestnetError, Problem, ProblemsError
@@ -32,14 +32,16 @@ _ROUNDS = 3  # a guest that starts or stops while we act changes the forwards in
 
 
 @contextlib.contextmanager
-def changing(*, wait: bool = False) -> Iterator[None]:
-    """Holds the host for one guestnet at a time; take it before the survey, so that the plan stays true."""
-    with apply_lock(wait=wait):
+def changing(*, wait: float = 0.0) -> Iterator[Alone]:
+    """Holds the host for one guestnet at a time, waiting so many seconds for it; take it before the survey, so that the
+    plan stays true."""
+    with apply_lock(wait=wait) as lock:
         try:
-            yield
+            yield lock
         finally:
-            with undisturbed():
-                tidy()
+            if lock.held:
+                with undisturbed():
+                    tidy()
 
 
 def recover(libvirt: Libvirt) -> Head | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from guestnet.act import journal, rollback
-from guestnet.act.apply import Report, apply, recover, undisturbed
+from guestnet.act.apply import Report, apply, changing, recover, undisturbed
 from guestnet.act.journal import ROLLBACK, Begun, Edit, Head
 from guestnet.act.rollback import Way
 from guestnet.decide.state import Change, File, Key
@@ -110,7 +110,16 @@ def guarded(head: Head, seconds: int | None, uri: str | None) -> Iterator[None]:
 
 
 def confirm() -> str:
-    """What waited stays; says so. Raises GuestnetError when nothing waits, or too late. Needs `changing`."""
+    """What waited stays; says so. Raises GuestnetError when nothing waits, or too late. Takes `changing` itself, and
+    waits for it as long as there is time: whoever has the host may only be looking at it."""
+    pending = waiting()
+    if pending is not None and not pending.left:
+        raise _late()
+    with changing(wait=pending.left if pending is not None else 0.0):
+        return _confirm()
+
+
+def _confirm() -> str:
     pending = waiting()
     if pending is None:
         last, when = _last()
@@ -120,13 +129,17 @@ def confirm() -> str:
             raise GuestnetError(f"too late: it was undone at {when}", "to try again: guestnet apply")
         raise GuestnetError("nothing waits for confirmation", "guestnet plan shows what differs from the file")
     if not pending.left:
-        countdown.start()  # it may have been killed
-        raise GuestnetError("too late: the time is over, and it is being undone", "to try again: guestnet apply")
+        raise _late()
     if journal.left() is not None or not stands(pending):
         what = "the apply that waits was cut off before it was done, so there is nothing whole to keep"
         raise GuestnetError(what, "go back with guestnet rollback, or forward with guestnet apply")
     forget("confirmed")
     return "confirmed: what was applied stays"
+
+
+def _late() -> GuestnetError:
+    countdown.start()  # it may have been killed
+    return GuestnetError("too late: the time is over, and it is being undone", "to try again: guestnet apply")
 
 
 def stands(pending: Pending) -> bool:

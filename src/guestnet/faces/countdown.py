@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from math import inf
 
 from guestnet.words.problems import GuestnetError
 
@@ -59,7 +60,7 @@ def _undo(uri: str | None) -> None:
     from guestnet.host.trust import need_kept  # noqa: PLC0415  as above
 
     need_kept()  # what others could have written is not gone back by; the log names it, and it is tried again
-    with Libvirt(uri or SYSTEM) as libvirt, changing(wait=True):
+    with Libvirt(uri or SYSTEM) as libvirt, changing(wait=inf):
         pending = confirm.waiting()
         if pending is not None and not pending.left:
             done = confirm.undo(libvirt, progress)

@@ -16,6 +16,7 @@ from guestnet.words.problems import GuestnetError
 
 FOLDER = Path("/run/guestnet")
 NAMES = ("apply.lock", "rules.lock", "probe.lock", "countdown.lock")
+_AGAIN = 0.05  # seconds
 LAST = "confirmed"  # how the last apply that waited for a confirmation ended
 
 
@@ -27,11 +28,54 @@ def rules_lock() -> Iterator[None]:
         yield
 
 
+class Alone:
+    """A lock that one process has at a time; `take` and `give` may come again."""
+
+    def __init__(self, name: str, doing: str) -> None:
+        self._name, self._doing = name, doing
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._descriptor is not None
+
+    def take(self, wait: float = 0.0) -> None:
+        """Raises GuestnetError when another process has it, also after `wait` seconds."""
+        end = time.monotonic() + wait
+        while not self._took(last=time.monotonic() >= end):
+            time.sleep(_AGAIN)
+
+    def _took(self, *, last: bool) -> bool:
+        descriptor = _open(self._name)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had it before may have removed the file: the next would make a new one, and have that.
+            if _is(descriptor, FOLDER / self._name):
+                os.truncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                self._descriptor, descriptor = descriptor, -1
+        except BlockingIOError as error:
+            if last:
+                what = f"another guestnet ({_holder(descriptor)}) {self._doing}"
+                raise GuestnetError(what, "wait until it is done, then try again") from error
+        finally:
+            if descriptor != -1:
+                os.close(descriptor)
+        return self.held
+
+    def give(self) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):  # what was done is done
+                os.truncate(self._descriptor, 0)  # who reads it before the next has written must not name us
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
 @contextlib.contextmanager
-def apply_lock(*, wait: bool = False) -> Iterator[None]:
-    """Raises GuestnetError when another guestnet is changing this host; or waits until it is done."""
-    with _alone(NAMES[0], "is changing this host", wait=wait):
-        yield
+def apply_lock(*, wait: float = 0.0) -> Iterator[Alone]:
+    """Raises GuestnetError when another guestnet is changing this host, also after `wait` seconds."""
+    with _alone(NAMES[0], "is changing this host", wait=wait) as lock:
+        yield lock
 
 
 def changing() -> str:
@@ -71,20 +115,20 @@ def probe_lock() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone(name: str, doing: str, *, wait: bool = False) -> Iterator[None]:
-    with _file(name) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            what = f"another guestnet ({_holder(descriptor)}) {doing}"
-            raise GuestnetError(what, "wait until it is done, then try again") from error
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # what was done is done
-                os.truncate(descriptor, 0)  # who reads it before the next has written must not name us
+def _alone(name: str, doing: str, *, wait: float = 0.0) -> Iterator[Alone]:
+    lock = Alone(name, doing)
+    lock.take(wait)
+    try:
+        yield lock
+    finally:
+        lock.give()
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _holder(descriptor: int) -> str:
@@ -103,12 +147,16 @@ def _holder(descriptor: int) -> str:
 
 @contextlib.contextmanager
 def _file(name: str) -> Iterator[int]:
-    try:
-        FOLDER.mkdir(mode=0o755, exist_ok=True)
-        descriptor = os.open(FOLDER / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise GuestnetError(f"{FOLDER / name}: {error.strerror}", "run guestnet as root") from error
+    descriptor = _open(name)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _open(name: str) -> int:
+    try:
+        FOLDER.mkdir(mode=0o755, exist_ok=True)
+        return os.open(FOLDER / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise GuestnetError(f"{FOLDER / name}: {error.strerror}", "run guestnet as root") from error

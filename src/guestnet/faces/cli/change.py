@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from guestnet.faces.cli.online import agreed, host
 from guestnet.faces.cli.options import Format, Options
 from guestnet.faces.report import plan_data, print_plan, progress
 from guestnet.host.libvirt import Libvirt
+from guestnet.host.lock import Alone
 from guestnet.spec.edit import Edited
 from guestnet.spec.load import read
 from guestnet.spec.memory import Memory
@@ -53,6 +54,7 @@ class Held:
     libvirt: Libvirt
     spared: str
     recovered: Head | None
+    lock: Alone
 
 
 def change(  # noqa: PLR0913  the last three by keyword
@@ -73,10 +75,7 @@ def change(  # noqa: PLR0913  the last three by keyword
         seconds = _seconds(plan, care, yes, held.spared) if verb == "apply" else None
         if verb != "apply":
             attended(plan, yes, care.never, held.spared)
-        if not agreed(question, yes):
-            raise GuestnetError(held.spared)
-        if not yes:  # whoever was asked may have thought it over for an hour
-            same(survey(wanted, held.libvirt, memory)[0], plan.digest, held.spared)
+        ask(question, yes, held, plan, lambda: survey(wanted, held.libvirt, memory)[0])
         head = Head(verb, str(Path(options.file).absolute()) if wanted.spec else "")
         again = _again(wanted, held.libvirt, memory)
         with guarded(head, seconds, options.uri):
@@ -122,8 +121,8 @@ def edit(
             show(plan, options)
         attended(plan, yes, never, held.spared)
         question = "More than this differs from the file. Apply all of it?" if pending.changes else "Apply this?"
-        if (pending.changes or (risky and not never)) and not agreed(question, yes):
-            raise GuestnetError(held.spared)
+        if pending.changes or (risky and not never):
+            ask(question, yes, held, plan, lambda: survey(wanted, held.libvirt, memory)[0])
         for error in _with_file(
             options, held, Edit(source.decode(), found.text), plan, _again(wanted, held.libvirt, memory)
         ):
@@ -154,8 +153,7 @@ def hand_over(  # noqa: PLR0913  the last two by keyword
         if plan.problems:
             raise ProblemsError(list(plan.problems))
         attended(plan, yes, never, held.spared)
-        if not agreed(question, yes):
-            raise GuestnetError(held.spared)
+        ask(question, yes, held, plan, lambda: survey(wanted, held.libvirt, memory)[0])
         return _ended(
             _with_file(options, held, Edit(source.decode(), found.text), plan, _again(wanted, held.libvirt, memory)),
             _AS_WRITTEN,
@@ -173,14 +171,36 @@ def _with_file(
 @contextmanager
 def changing(options: Options, verb: str) -> Iterator[Held]:
     """The host to oneself, after what a killed apply had begun was taken back, and what nobody confirmed in time."""
-    with host(options, verb) as libvirt, act.changing():
-        recovered = _recover(libvirt, verb)
-        touched = recovered is not None
-        if recovered is not None:
-            file = f", in {recovered.file} too" if recovered.edit is not None and put_back(recovered) else ""
-            typer.echo(f"an earlier apply was cut off; what it had begun has been taken back{file}", err=True)
-        touched = _confirmed(libvirt, verb) or touched
-        yield Held(verb, libvirt, "nothing more was touched" if touched else "nothing was touched", recovered)
+    with host(options, verb) as libvirt, act.changing() as lock:
+        recovered, touched = _taken_up(libvirt, verb)
+        yield Held(verb, libvirt, "nothing more was touched" if touched else "nothing was touched", recovered, lock)
+
+
+def _taken_up(libvirt: Libvirt, verb: str) -> tuple[Head | None, bool]:
+    """What others have left undone, done: an apply that was cut off and has been taken back; whether anything was."""
+    recovered = _recover(libvirt, verb)
+    if recovered is not None:
+        file = f", in {recovered.file} too" if recovered.edit is not None and put_back(recovered) else ""
+        typer.echo(f"an earlier apply was cut off; what it had begun has been taken back{file}", err=True)
+    return recovered, _confirmed(libvirt, verb) or recovered is not None
+
+
+def ask(question: str, yes: bool, held: Held, plan: Plan, again: Callable[[], Plan]) -> None:
+    """Raises GuestnetError unless the answer is yes, and the plan, which `again` makes anew, still the same: whoever is
+    asked may think it over for an hour, or sit in an SSH session that is dead. So meanwhile the host is not held."""
+    if yes:
+        return
+    held.lock.give()
+    try:
+        if not agreed(question, yes):
+            raise GuestnetError(held.spared)
+    except BaseException:
+        with suppress(GuestnetError):  # who has it now tidies up
+            held.lock.take()
+        raise
+    held.lock.take()
+    _, touched = _taken_up(held.libvirt, held.verb)
+    same(again(), plan.digest, "nothing more was touched" if touched else held.spared)
 
 
 def show(plan: Plan, options: Options) -> None:

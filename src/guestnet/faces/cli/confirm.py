@@ -8,12 +8,10 @@ import typer
 def confirm() -> int:
     """Keep what `apply --confirm` did: it does not undo itself any more."""
     from guestnet.act import confirm as act
-    from guestnet.act.apply import changing
     from guestnet.host.run import need_root
     from guestnet.host.trust import need_kept
 
     need_root("confirm")
     need_kept()
-    with changing():
-        typer.echo(act.confirm(), err=True)
+    typer.echo(act.confirm(), err=True)
     return 0

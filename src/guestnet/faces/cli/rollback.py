@@ -36,10 +36,9 @@ def rollback(
 def _back(options: Options, held: Held, yes: bool, never: bool) -> int:
     from guestnet.act import confirm
     from guestnet.act import rollback as act
-    from guestnet.faces.cli.change import attended, same, show
-    from guestnet.faces.cli.online import agreed
+    from guestnet.faces.cli.change import ask, attended, show
     from guestnet.faces.report import progress
-    from guestnet.words.problems import GuestnetError, ProblemsError
+    from guestnet.words.problems import ProblemsError
 
     begun = act.last()
     way = act.way(begun, held.libvirt)
@@ -57,10 +56,7 @@ def _back(options: Options, held: Held, yes: bool, never: bool) -> int:
     waits = confirm.waiting() is not None
     yes = yes or waits
     attended(way.plan, yes, never or waits, held.spared)
-    if not agreed("Go back to this?", yes):
-        raise GuestnetError(held.spared)
-    if not yes:  # whoever was asked may have thought it over for an hour
-        same(act.way(begun, held.libvirt).plan, way.plan.digest, held.spared)
+    ask("Go back to this?", yes, held, way.plan, lambda: act.way(act.last(), held.libvirt).plan)
     edit = act.edit(begun)
     aside = confirm.back(begun, way, held.libvirt, progress)
     for error in aside:
