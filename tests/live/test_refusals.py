@@ -126,6 +126,28 @@ def test_a_network_of_somebody_else(lab: Lab) -> None:
         lab.host.virsh("net-undefine", name)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("nr_inodes=1", "/run/guestnet/apply.lock: No space left on device (make room there, then try again)"),
+        ("ro", "/run/guestnet/apply.lock: Read-only file system (mount that read-write, then try again)"),
+    ],
+)
+def test_the_remedy_is_that_of_the_trouble(lab: Lab, options: str, said: str) -> None:
+    """Root is not told to be root."""
+    lab.host.shell(f"mkdir -p /run/guestnet && mount -t tmpfs -o {options} none /run/guestnet")
+    try:
+        assert one_line(refused(lab.host, "apply", "--yes")) == said
+    finally:
+        lab.host.shell("umount /run/guestnet")
+
+
+def test_nothing_to_take_away(lab: Lab) -> None:
+    """There is no file either that it could be compared with."""
+    said = lab.host.guestnet("destroy", "-f", "/nowhere.yaml", "--yes").stdout
+    assert said.splitlines()[-1] == "Nothing to do: nothing of guestnet is on this host."
+
+
 def test_a_table_of_somebody_else(lab: Lab) -> None:
     lab.host.run(["nft", "add", "table", "inet", "guestnet"])
     assert "somebody else made" in refused(lab.host, "apply", "--yes")

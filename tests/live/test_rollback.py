@@ -72,6 +72,17 @@ def test_back_to_nothing(lab: Lab) -> None:
     assert not lab.host.exists("/var/lib/guestnet")
 
 
+def test_what_an_older_version_applied_has_no_way_back(lab: Lab) -> None:
+    """The first ones wrote none."""
+    apply(lab.host)
+    lab.host.shell("rm /var/lib/guestnet/rollback")
+    before = snapshot(lab.host)
+    done = lab.host.guestnet("rollback", "--yes", check=False)
+    assert done.returncode == 1
+    assert "there is no apply of this version to go back from (guestnet plan shows" in done.stderr
+    assert snapshot(lab.host) == before
+
+
 def test_what_setup_has_made_stays(lab: Lab) -> None:
     lab.host.guestnet("setup")
     before = snapshot(lab.host)

@@ -21,6 +21,7 @@ from guestnet.decide.names import possible
 from guestnet.decide.state import Change, from_data, to_data
 from guestnet.host import files
 from guestnet.words.problems import GuestnetError
+from guestnet.words.remedy import remedy
 
 PATH = Path("/var/lib/guestnet/journal")
 POINT = Path("/var/lib/guestnet/rollback")
@@ -173,7 +174,7 @@ def _read(path: Path) -> tuple[Head, list[dict[str, object]]] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise GuestnetError(f"{path}: {error.strerror}", "run guestnet as root") from error
+        raise GuestnetError(f"{path}: {error.strerror}", remedy(error)) from error
     whole = [line for line in lines if line.endswith(b"\n")]
     if not whole:
         return Head("?", id=""), []
@@ -202,7 +203,7 @@ def _changes(path: Path, lines: list[dict[str, object]]) -> tuple[Change, ...]:
 
 
 def _unwritable(path: Path, error: OSError) -> GuestnetError:
-    return GuestnetError(f"{path} can't be written: {error.strerror}", "see to it, then try again")
+    return GuestnetError(f"{path} can't be written: {error.strerror}", remedy(error))
 
 
 def _damaged(path: Path) -> DamagedError:

@@ -47,6 +47,9 @@ def last() -> Begun:
     except journal.DamagedError as error:
         todo = "write the file as it shall be and apply it; what was applied last is in " + SOURCE
         raise GuestnetError(f"{error.what}: there is no way back", todo) from error
+    if found is None and files.read(MEMORY) is not None:  # the first versions left none
+        todo = "guestnet plan shows what differs from the file"
+        raise GuestnetError("there is no apply of this version to go back from", todo)
     if found is None:
         raise GuestnetError("there is nothing to go back from: nothing was applied", "see guestnet plan")
     if found.head.verb == journal.ROLLBACK:

@@ -18,6 +18,7 @@ from guestnet.decide.state import Change
 if TYPE_CHECKING:
     from rich.console import Console
 
+AS_WRITTEN = "the host is as the file says"
 _LOOKS = {"+": "green", "-": "red", "~": "yellow"}
 _IMPACT_COLUMN = 64
 _WIDTH = 100
@@ -26,8 +27,8 @@ _FLIPS = 24  # lines: a first file of six networks would fill the screen
 _UNKNOWN = "what the file said before is not known, so neither is which cells change"
 
 
-def print_plan(plan: Plan, *, pending: bool) -> None:
-    """On stdout; with `pending`, the last line says how to apply."""
+def print_plan(plan: Plan, *, pending: bool, nothing: str = AS_WRITTEN) -> None:
+    """On stdout; with `pending`, the last line says how to apply. `nothing`: why there is nothing to do."""
     from rich.console import Console  # noqa: PLC0415  only verbs that print a plan wait for its import
 
     console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -54,7 +55,7 @@ def print_plan(plan: Plan, *, pending: bool) -> None:
         hint = "  Apply with: guestnet apply" if pending else ""
         console.print(f"{impact(plan)}{hint}        (plan {plan.digest})")
     else:
-        console.print("Nothing to do: the host is as the file says.")
+        console.print(f"Nothing to do: {nothing}.")
 
 
 def _print_flips(plan: Plan, console: Console) -> None:

@@ -12,6 +12,7 @@ from guestnet.compile.chains import MARK
 from guestnet.decide.stale import Flow
 from guestnet.host.nfnetlink import HEADERS, attribute, attributes, door, dump, request
 from guestnet.words.problems import GuestnetError
+from guestnet.words.remedy import remedy
 
 _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_*
 _ORIGINAL, _REPLY, _STATUS, _MARK, _ID, _ZONE, _MASK = 1, 2, 3, 8, 12, 18, 21  # CTA_*
@@ -30,7 +31,7 @@ def flows(family: int, *, ours: bool) -> Iterator[Flow]:
             for _, message in dump(link, _GET, _FAMILIES[family], body):
                 yield _flow(message, family, ours)
     except OSError as error:
-        raise GuestnetError(f"tracked connections can't be read: {error.strerror}", "run guestnet as root") from error
+        raise GuestnetError(f"tracked connections can't be read: {error.strerror}", remedy(error)) from error
 
 
 def forget(those: Iterable[Flow]) -> None:
@@ -41,7 +42,7 @@ def forget(those: Iterable[Flow]) -> None:
                 with contextlib.suppress(FileNotFoundError):
                     request(link, _DELETE, _FAMILIES[flow.family], flow.handle)
     except OSError as error:
-        raise GuestnetError(f"a tracked connection can't be ended: {error.strerror}", "run guestnet as root") from error
+        raise GuestnetError(f"a tracked connection can't be ended: {error.strerror}", remedy(error)) from error
 
 
 def _flow(message: bytes, family: int, ours: bool) -> Flow:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from guestnet.decide.forwardlist import Element
 from guestnet.host.nfnetlink import DUMP_INTERRUPTED, HEAD, HEADERS, attribute, attributes, door, dump, padded
 from guestnet.words.problems import GuestnetError
+from guestnet.words.remedy import remedy
 
 _TABLE = b"guestnet\0"
 _GET_ELEMENTS = 10 << 8 | 13  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM
@@ -69,7 +70,7 @@ def stream(name: str, *, exact: bool = True) -> Iterator[tuple[bytes, Element]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise GuestnetError(f"the firewall table can't be read: {error.strerror}", "run guestnet as root") from error
+        raise GuestnetError(f"the firewall table can't be read: {error.strerror}", remedy(error)) from error
 
 
 def _elements(block: bytes) -> Iterator[tuple[bytes, Element]]:

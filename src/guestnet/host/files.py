@@ -13,6 +13,7 @@ from pathlib import Path
 
 from guestnet.decide.state import File
 from guestnet.words.problems import ConflictError, GuestnetError
+from guestnet.words.remedy import remedy
 
 
 def read(path: str) -> File | None:
@@ -26,7 +27,7 @@ def read(path: str) -> File | None:
     except UnicodeDecodeError:
         return File("(not text)", 0)
     except OSError as error:
-        raise GuestnetError(f"{path}: {error.strerror}", "run guestnet as root") from error
+        raise GuestnetError(f"{path}: {error.strerror}", remedy(error)) from error
 
 
 def write(path: str, file: File, *, keep_time: bool = False, over: str | None = None) -> None:
@@ -61,7 +62,7 @@ def write(path: str, file: File, *, keep_time: bool = False, over: str | None = 
             temporary.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        raise GuestnetError(f"{path} can't be written: {error.strerror}", "see to it, then try again") from error
+        raise GuestnetError(f"{path} can't be written: {error.strerror}", remedy(error)) from error
 
 
 def remove(path: str) -> None:
@@ -74,7 +75,7 @@ def remove(path: str) -> None:
             sync(target.parent)
             _prune(target.parent)
     except OSError as error:
-        raise GuestnetError(f"{path} can't be removed: {error.strerror}", "see to it, then try again") from error
+        raise GuestnetError(f"{path} can't be removed: {error.strerror}", remedy(error)) from error
 
 
 def link(path: str, target: str) -> None:
@@ -86,7 +87,7 @@ def link(path: str, target: str) -> None:
         Path(path).symlink_to(target)
         sync(Path(path).parent)
     except OSError as error:
-        raise GuestnetError(f"{path} can't be made: {error.strerror}", "see to it, then try again") from error
+        raise GuestnetError(f"{path} can't be made: {error.strerror}", remedy(error)) from error
 
 
 def make_folder(path: str) -> None:
@@ -94,7 +95,7 @@ def make_folder(path: str) -> None:
         _folders(Path(path))
         Path(path).chmod(0o755)
     except OSError as error:
-        raise GuestnetError(f"{path} can't be made: {error.strerror}", "see to it, then try again") from error
+        raise GuestnetError(f"{path} can't be made: {error.strerror}", remedy(error)) from error
 
 
 def new(path: Path) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from guestnet.words.problems import GuestnetError
+from guestnet.words.remedy import remedy
 
 FOLDER = Path("/run/guestnet")
 NAMES = ("apply.lock", "rules.lock", "probe.lock", "countdown.lock")
@@ -159,4 +160,4 @@ def _open(name: str) -> int:
         FOLDER.mkdir(mode=0o755, exist_ok=True)
         return os.open(FOLDER / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise GuestnetError(f"{FOLDER / name}: {error.strerror}", "run guestnet as root") from error
+        raise GuestnetError(f"{FOLDER / name}: {error.strerror}", remedy(error)) from error

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from guestnet.words.problems import GuestnetError
+from guestnet.words.remedy import remedy
 
 READ_ONLY = "/proc/sys is mounted read-only here, as in containers: set it from outside, or mount that read-write"
 _ROOT = Path("/proc/sys")
@@ -19,7 +20,7 @@ def read(key: str) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise GuestnetError(f"sysctl {key} can't be read: {error.strerror}", "run guestnet as root") from error
+        raise GuestnetError(f"sysctl {key} can't be read: {error.strerror}", remedy(error)) from error
 
 
 def writable(key: str) -> bool:
@@ -35,4 +36,4 @@ def write(key: str, value: str) -> None:
         raise GuestnetError(what, "IPv6 may be switched off; without it write ipv6: none") from error
     except OSError as error:
         what = f"sysctl {key} can't be set to {value}: {error.strerror}"
-        raise GuestnetError(what, READ_ONLY if error.errno == errno.EROFS else "run guestnet as root") from error
+        raise GuestnetError(what, READ_ONLY if error.errno == errno.EROFS else remedy(error)) from error

@@ -24,7 +24,7 @@ from guestnet.decide.prefer.wanted import left
 from guestnet.decide.state import Change
 from guestnet.faces.cli.online import agreed, host
 from guestnet.faces.cli.options import Format, Options
-from guestnet.faces.report import plan_data, print_plan, progress
+from guestnet.faces.report import AS_WRITTEN, plan_data, print_plan, progress
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import Alone
 from guestnet.spec.edit import Edited
@@ -32,7 +32,7 @@ from guestnet.spec.load import read
 from guestnet.spec.memory import Memory
 from guestnet.words.problems import AsideError, ConflictError, GuestnetError, ProblemsError
 
-_AS_WRITTEN = "done: the host is as the file says"
+_DONE = f"done: {AS_WRITTEN}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def change(  # noqa: PLR0913  the last three by keyword
         if held.recovered is not None and held.recovered.edit is not None:
             wanted = wish()  # the file says again what it said before that
         plan, memory = survey(wanted, held.libvirt)
-        show(plan, options)
+        show(plan, options, AS_WRITTEN if wanted.spec else "nothing of guestnet is on this host")
         same(plan, care.checksum, held.spared)
         if plan.problems:
             raise ProblemsError(list(plan.problems))
@@ -80,7 +80,7 @@ def change(  # noqa: PLR0913  the last three by keyword
         again = _again(wanted, held.libvirt, memory)
         with guarded(head, seconds, options.uri):
             aside = act.apply(plan, again, held.libvirt, progress, head, always=bool(seconds))
-    code = _ended(aside, _AS_WRITTEN if wanted.spec else _gone(plan))
+    code = _ended(aside, _DONE if wanted.spec else _gone(plan))
     if seconds:
         typer.echo(f"it undoes itself after {seconds} s, unless, from a new session: guestnet confirm", err=True)
     return code
@@ -156,7 +156,7 @@ def hand_over(  # noqa: PLR0913  the last two by keyword
         ask(question, yes, held, plan, lambda: survey(wanted, held.libvirt, memory)[0])
         return _ended(
             _with_file(options, held, Edit(source.decode(), found.text), plan, _again(wanted, held.libvirt, memory)),
-            _AS_WRITTEN,
+            _DONE,
         )
 
 
@@ -203,11 +203,11 @@ def ask(question: str, yes: bool, held: Held, plan: Plan, again: Callable[[], Pl
     same(again(), plan.digest, "nothing more was touched" if touched else held.spared)
 
 
-def show(plan: Plan, options: Options) -> None:
+def show(plan: Plan, options: Options, nothing: str = AS_WRITTEN) -> None:
     if options.format is Format.json:
         typer.echo(json.dumps(plan_data(plan), indent=2))
     else:
-        print_plan(plan, pending=False)
+        print_plan(plan, pending=False, nothing=nothing)
 
 
 def attended(plan: Plan, yes: bool, never: bool, spared: str) -> None:
