@@ -6,6 +6,7 @@ ours with the path of a log, 64 wrong usage, 130 interrupted. Data goes to stdou
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -27,14 +28,35 @@ def main(argv: list[str] | None = None) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # by nohup, or a shell for what it runs beside it
             signal.signal(number, _interrupt)  # an apply that is told to end takes back what it did
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+    try:
+        code = run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:  # it came while something else was being said
+        code = INTERRUPTED
+    _deafen()
+    _let_go()
+    sys.exit(code)
+
+
+def _let_go() -> None:
+    """What a reader or terminal that has gone did not take is dropped. Python would try again at its end, and make the
+    exit code 120 of that: https://docs.python.org/3/library/sys.html#sys.exit"""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):  # it is closed already
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _interrupt(_number: int, _frame: object) -> None:
     """The first is obeyed; those that follow would only cut off the tidying up."""
+    _deafen()
+    raise KeyboardInterrupt
+
+
+def _deafen() -> None:
     for number in _ENDS:
         signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def run(argv: list[str]) -> int:
@@ -80,7 +102,8 @@ def _run(argv: list[str]) -> int:
 
 
 def _said(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
+    with contextlib.suppress(OSError, ValueError):  # there may be nobody to say it to
+        print(text, file=sys.stderr, flush=True)
     return code
 
 
