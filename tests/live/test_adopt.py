@@ -103,7 +103,9 @@ def test_the_rest_waits_for_its_restart(world: World) -> None:
 
 def test_given_back_it_runs_on(world: World) -> None:
     host, before = world.host, running(world.host)
-    host.guestnet("release", "default", "--yes")
+    said = host.guestnet("release", "default", "--yes").stdout
+    assert "it runs on by libvirt's rules" in said
+    assert "default -> internet" not in said
     assert running(host) == before
     assert "  default:" not in host.read(FILE)
     assert "# mine" in host.read(FILE)

@@ -19,6 +19,7 @@ _HOST_ACCESS = {
 }
 _NATS = {"nat": ", NAT44", "routed": ", no NAT"}
 _BYTES3 = 24  # bits: the network's part of an address ends at its last dot
+_ITS_RULES = ", it runs on by libvirt's rules"
 _OUTAGE = "restart: {} without network for about 1 s"
 _RULES_ANEW = "; but {} times 0.3 s without a way out: libvirt writes its NAT rules anew"
 
@@ -39,7 +40,7 @@ def network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
         if network is None:  # on the way back to what nobody can tell any more
             return [("+ as it was", "")]
         return [(f"+ {line}", "") for line in (*_addresses(network), *_knobs(network))]
-    lines = [(f"~ {line}", "") for line in _xml_diff(before.xml, after.xml)]
+    lines = _stored(before, after)
     if before.running is None and after.running is not None:
         lines.append(("+ started", ""))
     elif before.running != after.running:
@@ -53,6 +54,20 @@ def network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
     if before.autostart != after.autostart:
         lines.append((f"~ autostart {'on' if after.autostart else 'off'}", "live"))
     return lines
+
+
+def _stored(before: Network, after: Network) -> list[tuple[str, str]]:
+    """What becomes of its definition; of one that changes hands that, instead of its mark."""
+    was, is_ours = (netxml.is_ours(side.xml or side.running or "<network/>") for side in (before, after))
+    old, new, lines = before.xml, after.xml, []
+    if was != is_ours:
+        old, new = (netxml.unmarked(text) if text else "" for text in (old, new))
+        runs = after.running is not None
+        if is_ours:
+            lines = [(f"+ taken over{' as it runs' if runs else ''}", "live")]
+        else:
+            lines = [("- given back", f"live{_ITS_RULES if runs else ''}")]
+    return lines + [(f"~ {line}", "") for line in _xml_diff(old, new)]
 
 
 def _restart(before: Network, after: Network, hit: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import NamedTuple
@@ -35,12 +35,13 @@ class Flip:
     after: str
 
 
-def flips(before: World, after: World, facts: Facts) -> tuple[Flip, ...]:
+def flips(before: World, after: World, facts: Facts, handed: Collection[str] = ()) -> tuple[Flip, ...]:
     """In the order of the matrix, then egress, then forwards by guest and port. What is new and closed, or was closed
-    and goes, flips nothing."""
+    and goes, flips nothing. `handed`: networks that change hands. One that is missing in a world is on the host all the
+    same, and runs by libvirt's rules."""
     if before == after:
         return ()
-    return (*_cells(before, after, facts), *_egress(before, after), *_forwards(before, after, facts))
+    return (*_cells(before, after, facts, handed), *_egress(before, after), *_forwards(before, after, facts))
 
 
 def lines(found: Iterable[Flip]) -> list[str]:
@@ -62,10 +63,12 @@ def _cut(text: str) -> str:
     return _LIST.sub(r"\1…", text)
 
 
-def _cells(before: World, after: World, facts: Facts) -> Iterator[Flip]:
+def _cells(before: World, after: World, facts: Facts, handed: Collection[str]) -> Iterator[Flip]:
     olds, news = _verdicts(before, facts), _verdicts(after, facts)
     for key in dict.fromkeys([*news, *olds]):
         old, new = olds.get(key, ABSENT), news.get(key, ABSENT)
+        if ABSENT in (old, new) and (key[0] in handed or key[1] in handed):
+            continue
         if old != new and {old, new} != {"no", ABSENT}:
             yield Flip(*key, old, new)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from guestnet.compile import netlive, netxml
 from guestnet.compile.bridgedrift import RESTARTS
-from guestnet.decide import admit
+from guestnet.decide import admit, adopted
 from guestnet.decide.conflicts import conflicts
 from guestnet.decide.facts import Facts
 from guestnet.decide.flips import Flip, flips
@@ -51,7 +51,7 @@ def make_plan(  # noqa: PLR0913  the last by keyword
     otherwise; so it is when the plan only `mends`."""
     changes = compare(live, desired)
     said = (*notices(world, facts), *admit.notes(world, facts, desired))
-    flipped = None if before is None else flips(before, world, facts)
+    flipped = None if before is None else flips(before, world, facts, adopted.handed(changes))
     if not exact and not mends and _only_spelled_otherwise(changes, same=flipped == ()):
         changes = ()
     return Plan(world, facts, changes, conflicts(world, facts, live, changes), said, flipped, mends)
