@@ -12,7 +12,7 @@ from guestnet.decide.describenet import network_lines, network_verb
 from guestnet.decide.desired import MEMORY
 from guestnet.decide.facts import Facts
 from guestnet.decide.forwardtext import forward_lines
-from guestnet.decide.plan import Plan, cut_off
+from guestnet.decide.plan import FOR_GOOD, Plan, cut_off, outage
 from guestnet.decide.prefer import wanted as prefer
 from guestnet.decide.state import APPLIED, SOURCE, Bridge, Change, Key, Setting, Table, Unit
 from guestnet.spec import world
@@ -100,10 +100,13 @@ def step(change: Change) -> str:
 
 def impact(plan: Plan) -> str:
     """`5 changes, no guest loses its network.`"""
-    hit = sorted({name for change in plan.changes for name in cut_off(change, plan.facts)})
+    lost = {name for one in plan.changes if outage(one, plan.facts) == FOR_GOOD for name in cut_off(one, plan.facts)}
+    hit = {name for change in plan.changes for name in cut_off(change, plan.facts)} - lost
+    said = [f"cuts off for good: {', '.join(sorted(lost))}"] if lost else []
+    said += [f"disturbs {', '.join(sorted(hit))}"] if hit else []
     count = sum(len(item.lines) for item in describe(plan))
     many = f"{count} change{'s' if count != 1 else ''}" if count else "files of guestnet's own are written anew"
-    return f"{many}, {'disturbs ' + ', '.join(hit) if hit else 'no guest loses its network'}."
+    return f"{many}, {'; '.join(said) or 'no guest loses its network'}."
 
 
 _Part = tuple[int, str, list[tuple[str, str]]]  # rank on the page, title, (line, impact)
@@ -127,10 +130,10 @@ def _one(change: Change, plan: Plan, titles: Mapping[str, str], forwards: Mappin
             [(line, "by its agent; for programs started from then on")],
         )
     silent = kind in ("memory", "hookdata") or (kind == "folder" and change.before is None)
-    return 2, "host", [] if silent and not plan.mends else _host_lines(change, alone=not forwards)
+    return 2, "host", [] if silent and not plan.mends else _host_lines(change, plan.facts, alone=not forwards)
 
 
-def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
+def _host_lines(change: Change, facts: Facts, *, alone: bool) -> list[tuple[str, str]]:
     """`alone`: no guest's own lines say which forwards change."""
     kind, name = change.key
     sign = "+" if change.before is None else "-" if change.after is None else "~"
@@ -138,7 +141,7 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         value = change.after.value if isinstance(change.after, Setting) else ""
         was = change.before.value if isinstance(change.before, Setting) else "?"
         why = ", so that the host keeps its own IPv6 when forwarding goes on" if name.endswith("accept_ra") else ""
-        return [(f"~ {_dotted(name)} {was} -> {value}{why if value == '2' else ''}", "")]
+        return [(f"~ {_dotted(name)} {was} -> {value}{why if value == '2' else ''}", "live")]
     if kind == "table" and isinstance(change.before, Table) and isinstance(change.after, Table):
         lines = [("~ firewall table inet guestnet", "live")] if change.before.listing != change.after.listing else []
         if not lines and change.before.prefixes != change.after.prefixes:
@@ -155,13 +158,20 @@ def _host_lines(change: Change, *, alone: bool) -> list[tuple[str, str]]:
         "hook": f"hook {name}",
         "program": f"the hooks' program, {name}",
         "unit": f"{name}, {_unit(change)}",
-        "sysctl.d": f"{name}, for the next boot",
         "hookdata": f"{name}, which the hooks read",
         "memory": f"{name}, {_KEPT.get(name, 'of a guest that is not known')}",
         "localnet": f"{_dotted(name)} = 1, so that guests serve the host's 127.0.0.1",
         "proxy": f"{name}.socket, which serves [::1]:{name.rsplit('-', 1)[-1]}",
     }
-    return [(f"{sign} {words.get(kind, name)}", "")]
+    return [(f"{sign} {words.get(kind, name)}", _from_when(change, facts))]
+
+
+def _from_when(change: Change, facts: Facts) -> str:
+    """libvirt looks for hooks only when it starts: see the note."""
+    if change.key.kind == "sysctl.d":
+        return "for the next boot"
+    waits = change.key.kind in ("hook", "program") and change.before is None and not facts.hooks_loaded
+    return "from libvirt's next start on" if waits else "live"
 
 
 def _in_force(gone: set[tuple[str, str]], come: set[tuple[str, str]]) -> list[str]:

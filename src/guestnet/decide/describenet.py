@@ -20,6 +20,9 @@ _HOST_ACCESS = {
 _NATS = {"nat": ", NAT44", "routed": ", no NAT"}
 _BYTES3 = 24  # bits: the network's part of an address ends at its last dot
 _ITS_RULES = ", it runs on by libvirt's rules"
+_FOR_GOOD = "cuts off {} for good"
+_AT_START = "when it is started"
+_AT_RESTART = "at the next restart of the network"
 _OUTAGE = "restart: {} without network for about 1 s"
 _RULES_ANEW = "; but {} times 0.3 s without a way out: libvirt writes its NAT rules anew"
 
@@ -31,20 +34,21 @@ def network_lines(change: Change, plan: Plan) -> list[tuple[str, str]]:
     if not isinstance(after, Network):
         whole = isinstance(before, Network) and netxml.own_bridge(before.xml or before.running or "<network/>")
         what = "- with its bridge, DHCP and DNS" if whole else "- from libvirt"
-        return [(what, f"cuts off {hit}" if hit else "")]
+        return [(what, _FOR_GOOD.format(hit) if hit else "live")]
     if not isinstance(before, Network):
         lan = next((lan for lan in plan.world.lans if lan.name == change.key.name), None)
         if lan is not None:
-            return [(f"+ {_over(lan)}", "")]
+            return [(f"+ {_over(lan)}", "live")]
         network = next((network for network in plan.world.networks if network.name == change.key.name), None)
         if network is None:  # on the way back to what nobody can tell any more
-            return [("+ as it was", "")]
-        return [(f"+ {line}", "") for line in (*_addresses(network), *_knobs(network))]
+            return [("+ as it was", "live")]
+        when = "live" if after.running else _AT_START
+        return [(f"+ {line}", when) for line in (*_addresses(network), *_knobs(network))]
     lines = _stored(before, after)
     if before.running is None and after.running is not None:
-        lines.append(("+ started", ""))
+        lines.append(("+ started", "live"))
     elif before.running != after.running:
-        lines += [(f"~ now {line}", "") for line in _only_running(before, after)]
+        lines += [(f"~ now {line}", _now(before, after)) for line in _only_running(before, after)]
         lines.append(_restart(before, after, hit))
     if before.unplugged:
         lines.append((f"~ {', '.join(before.unplugged)} back into {netxml.bridge(after.xml)}", "live"))
@@ -67,7 +71,22 @@ def _stored(before: Network, after: Network) -> list[tuple[str, str]]:
             lines = [(f"+ taken over{' as it runs' if runs else ''}", "live")]
         else:
             lines = [("- given back", f"live{_ITS_RULES if runs else ''}")]
-    return lines + [(f"~ {line}", "") for line in _xml_diff(old, new)]
+    running = _xml_diff(before.running or "", after.running or "")
+    return lines + [(f"~ {line}", _when(before, after, at_once=line in running)) for line in _xml_diff(old, new)]
+
+
+def _when(before: Network, after: Network, *, at_once: bool) -> str:
+    """When a line of its definition comes to hold. `at_once`: what runs changes by it, too."""
+    if after.running is None:
+        return _AT_START
+    if before.running is None or at_once:
+        return _now(before, after)
+    return "live" if netxml.unmarked(after.running) == netxml.unmarked(after.xml) else _AT_RESTART
+
+
+def _now(before: Network, after: Network) -> str:
+    """How what runs becomes what it shall be; a line of its own says whom a restart disturbs."""
+    return "live" if netlive.live(before.running, after.running) else "by the restart"
 
 
 def _restart(before: Network, after: Network, hit: str) -> tuple[str, str]:
@@ -76,12 +95,14 @@ def _restart(before: Network, after: Network, hit: str) -> tuple[str, str]:
         anew = sum(one.section in netlive.RULES_ANEW for one in updates) if "<forward" in after.running else 0
         return "~ updated as it runs", f"live{_RULES_ANEW.format(anew) if anew else ''}"
     if after.running is None:
-        return "~ stopped", f"cuts off {hit}" if hit else ""
+        return "~ stopped", _FOR_GOOD.format(hit) if hit else "live"
     return "~ restarted", _OUTAGE.format(hit) if hit else "restart, no guest runs on it"
 
 
 def _only_running(before: Network, after: Network) -> list[str]:
     """What differs in the network that runs, and not in its stored definition (virsh net-update --live)."""
+    if after.running is None:
+        return []
     stored = _xml_diff(before.xml, after.xml)
     return [line for line in _xml_diff(before.running or "", after.running or "") if line not in stored]
 

@@ -17,6 +17,8 @@ from guestnet.decide.state import APPLIED, SOURCE, Change, Network, State, compa
 from guestnet.spec.world import World
 from guestnet.words.problems import Problem
 
+FOR_GOOD = "for good"  # an outage that does not end by itself
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -94,4 +96,4 @@ def outage(change: Change, facts: Facts) -> str:
     if not cut_off(change, facts):
         return "none"
     stays = isinstance(change.after, Network) and change.after.running is not None
-    return "about 1 s" if stays else "for good"
+    return "about 1 s" if stays else FOR_GOOD
