@@ -175,9 +175,7 @@ def _front(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
     (folder / "hook.py").write_text("def run():\n    print('runs')\n")
     monkeypatch.setattr(hookfront, "PROGRAM", str(folder / "hook.py"))
     monkeypatch.setattr(hookfront, "COMPILED", str(folder.parent / "python"))
-    done = subprocess.run(
-        ["/usr/bin/python3", "-ISE", "-c", hookfront.text()], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(["/bin/sh", "-c", hookfront.text()], capture_output=True, text=True, check=True)
     return done.stdout == "runs\n"
 
 
