@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 
 import pytest
 
@@ -218,3 +218,18 @@ def test_what_no_network_needs_goes_back_whoever_forwards() -> None:
 def test_a_sysctl_whose_value_before_nobody_knows_stays() -> None:
     key = Key("setting", V4)
     assert back.before({key: Setting("1")}, (Change(key, None, Setting("1")),), OFF, None) == {key: Setting("1")}
+
+
+def test_forwarding_stays_on_for_others_in_the_families_that_they_have() -> None:
+    keys = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+    steps = [Change(Key("setting", key), Setting("0"), Setting("1")) for key in keys]
+    live = {step.key: Setting("1") for step in steps}
+
+    def then(*subnets: str) -> list[str]:
+        theirs = ForeignNetwork("default", "virbr0", forwards=True, subnets=tuple(map(ip_network, subnets)))
+        target = back.before(live, steps, replace(OFF, networks=(theirs,)), None)
+        return [thing.value for thing in target.values() if isinstance(thing, Setting)]
+
+    assert then("192.168.122.0/24") == ["1", "0"]
+    assert then("fd00::/64") == ["0", "1"]
+    assert then("192.168.122.0/24", "fd00::/64") == ["1", "1"]
