@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Any
 
+import pytest
+
+from guestnet.decide import routers
 from guestnet.decide.desired import desired_state, running_elements, settings
-from guestnet.decide.facts import Domain, Facts, ForeignNetwork, Lease, Neighbour
+from guestnet.decide.facts import Domain, Facts, ForeignNetwork, HostNic, Lease, Neighbour, Uplink
+from guestnet.decide.routers import FORWARDING
 from guestnet.decide.state import Key, Setting
 from guestnet.spec.memory import Memory
 from guestnet.spec.world import World
@@ -74,6 +79,51 @@ def test_by_family() -> None:
     assert RA in back
     assert "net/ipv6/conf/all/forwarding" in back
     assert "net/ipv4/ip_forward" not in back
+
+
+DOCKER = HostNic("docker0", "bridge")
+HOME = ip_network("10.9.0.0/24")
+
+
+@pytest.mark.parametrize(
+    ("seen", "stays"),
+    [
+        ({"nics": (DOCKER,), "subnets": (("docker0", ip_network("172.17.0.0/16")),)}, (4,)),
+        ({"nics": (DOCKER,), "subnets": (("docker0", ip_network("fd00:d::/64")),)}, (6,)),
+        ({"nics": (DOCKER,)}, ()),
+        ({"nics": (HostNic("br9", "bridge", ours=True),), "subnets": (("br9", HOME),)}, ()),
+        # The host's own way out, with its NIC in a bridge
+        (
+            {
+                "nics": (HostNic("br0", "bridge"),),
+                "subnets": (("br0", HOME),),
+                "uplinks": (Uplink("br0", (4,), False),),
+            },
+            (),
+        ),
+        # An isolated network of libvirt
+        (
+            {
+                "nics": (HostNic("virbr5", "bridge"),),
+                "subnets": (("virbr5", HOME),),
+                "networks": (ForeignNetwork("cell", "virbr5", forwards=False, subnets=(HOME,)),),
+            },
+            (),
+        ),
+        ({"nics": (HostNic("wg0", "wireguard"),), "subnets": (("wg0", ip_network("10.8.0.1/32")),)}, (4,)),
+        ({"nics": (HostNic("tun0", "tun"), HostNic("vnet3", "tun")), "subnets": (("tun0", HOME),)}, (4,)),
+        ({"nics": (HostNic("eth1"),), "subnets": (("eth1", HOME),)}, ()),
+        ({"masquerades": ((6, "ip6tables"),)}, (6,)),
+    ],
+)
+def test_forwarding_stays_in_the_family_that_somebody_else_routes_in(seen: dict[str, Any], stays: tuple[int]) -> None:
+    _, memory = desired_state(WORLD, FACTS, Memory(), "hook")
+    facts = replace(FACTS, **seen, settings={**FACTS.settings, **dict.fromkeys(FORWARDING, "1")})
+    back = {key.name for key in desired_state(EMPTY, facts, memory, "hook")[0] if key.kind == "setting"}
+    assert [family for family, key in zip((4, 6), FORWARDING, strict=True) if key not in back] == [*stays]
+    assert (RA in back) == (6 not in stays)
+    said = [*routers.notes(FORWARDING, facts, last=True)]
+    assert [line[:18] for line in said] == [f"forwarding of IPv{family}" for family in stays]
 
 
 def test_until_its_next_lease_a_running_guest_is_reached_at_its_old_address() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from guestnet.act import journal
 from guestnet.act.journal import Begun, Edit
 from guestnet.act.remember import remember
-from guestnet.decide import adopted, back, served, whereabouts
+from guestnet.decide import adopted, back, routers, served, whereabouts
 from guestnet.decide.desired import MEMORY
 from guestnet.decide.facts import Facts
 from guestnet.decide.plan import Plan, make_plan
@@ -76,6 +76,15 @@ def way(begun: Begun, libvirt: Libvirt, *, spare: bool = False) -> Way:
         kept = {key: live[key] for key in theirs}
         target = {**target, **kept}
     plan = make_plan(world or _NOTHING, facts, live, target, now, exact=True)
+    staying = [
+        key.name
+        for key, change in changed.items()
+        if key.kind == "setting"
+        and None not in (change.before, live.get(key))
+        and change.before != live[key] == target[key]
+    ]
+    last = not any(key.kind == "memory" for key in target)
+    plan = replace(plan, notices=(*plan.notices, *routers.notes(staying, facts, last=last)))
     source = target.get(Key("memory", SOURCE))
     return Way(plan, theirs, source.text if isinstance(source, File) else None)
 

@@ -8,7 +8,7 @@ from importlib import resources
 
 from guestnet.act.remember import remember
 from guestnet.compile import dhcp, hookprogram
-from guestnet.decide import adopted, outside, served, whereabouts
+from guestnet.decide import adopted, outside, routers, served, whereabouts
 from guestnet.decide.admit import remembered as admitting
 from guestnet.decide.desired import MEMORY, desired_state
 from guestnet.decide.facts import Facts
@@ -102,7 +102,10 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     mends = not leaving and _as_applied(wish.source or "", live, desired, spelled)
     plan = make_plan(world, facts, live, desired, _before(live, desired, remembered, world), mends=mends)
     said = ((_MENDED,) if mended else ()) + plan.notices + prefer.notes(world, facts, records, leaving=leaving)
-    return Seen(replace(plan, notices=(*said, *waiting)), live, remembered, records)
+    kept = {name for name, value in remembered.sysctls.items() if value != facts.settings.get(name)}
+    kept -= {key.name for key in desired if key.kind == "setting"}
+    stays = routers.notes(kept, facts, last=leaving)
+    return Seen(replace(plan, notices=(*said, *waiting, *stays)), live, remembered, records)
 
 
 def _before(live: State, desired: State, memory: Memory, world: World) -> World | None:

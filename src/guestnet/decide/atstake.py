@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guestnet.compile import netxml
-from guestnet.decide.desired import FORWARDING, accept_ra, proxy_arp
+from guestnet.decide.desired import accept_ra, proxy_arp
 from guestnet.decide.facts import Facts
 from guestnet.decide.plan import Plan
+from guestnet.decide.routers import FORWARDING
 from guestnet.decide.state import Bridge, Change, Network
 from guestnet.spec.choose import Subnet
 from guestnet.spec.world import World

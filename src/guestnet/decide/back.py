@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from guestnet.compile import hookdata
-from guestnet.decide.desired import follows, in_force, needed
+from guestnet.decide.desired import follows, in_force
 from guestnet.decide.facts import Facts
+from guestnet.decide.routers import needed
 from guestnet.decide.state import Change, File, Key, Network, State, Table, Thing
 from guestnet.spec.world import World
 

@@ -19,7 +19,8 @@ from guestnet.compile import (
     unit,
 )
 from guestnet.decide import admit, whereabouts, whole
-from guestnet.decide.facts import Facts, ForeignNetwork
+from guestnet.decide.facts import Facts
+from guestnet.decide.routers import FORWARDING, needed
 from guestnet.decide.state import Bridge, File, Folder, Key, Ndp, Network, Proxy, Setting, State, Table, Thing, Unit
 from guestnet.spec.memory import Memory, to_text
 from guestnet.spec.world import Guest, World
@@ -27,7 +28,6 @@ from guestnet.spec.world import Guest, World
 MEMORY = "/var/lib/guestnet/memory.json"
 ADMIT_FILE = f"{hookdata.FOLDER}/admit"
 HOOKS = ("/etc/libvirt/hooks/qemu.d/50-guestnet", "/etc/libvirt/hooks/network.d/50-guestnet")
-FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 
 
 def settings(world: World, facts: Facts, memory: Memory) -> dict[str, str]:
@@ -112,18 +112,6 @@ def _given_back(wanted: Mapping[str, str], facts: Facts, memory: Memory) -> dict
     """What we once set and no longer need, with the value it had before us; forwarding before accept_ra."""
     keys = [key for key in memory.sysctls if key not in wanted and key in facts.settings and not needed(key, facts)]
     return {key: memory.sysctls[key] for key in sorted(keys, key=lambda key: key not in FORWARDING)}
-
-
-def needed(key: str, facts: Facts) -> bool:
-    """Forwarding, and with it accept_ra, while a network of somebody else forwards in that family: libvirt needs it."""
-    family = 4 if key.startswith("net/ipv4/") else 6
-    others = any(network.forwards and _has(network, family) for network in facts.networks)
-    return others and (key in FORWARDING or key.endswith("/accept_ra"))
-
-
-def _has(network: ForeignNetwork, family: int) -> bool:
-    """Whether it has addresses of a family; nothing is known of one that has none."""
-    return not network.subnets or any(subnet.version == family for subnet in network.subnets)
 
 
 def standing(hook: str, *, systemd: bool) -> dict[Key, Thing]:

@@ -261,6 +261,8 @@ class Facts:
     settings: dict[str, str] = field(default_factory=dict)  # sysctl key with slashes -> value now
     chains: tuple[Chain, ...] = ()  # base chains of nftables, iptables' own too
     others: Others = Others()
+    # (family, where) of rules of somebody else that translate the source of what passes, but libvirt's; one a family
+    masquerades: tuple[tuple[int, str], ...] = ()
     strict: tuple[str, ...] = ()  # uplinks whose reverse path filter is strict (rp_filter 1)
     foreign_table: bool = False  # a table inet guestnet without our mark
     libvirt_rules: bool = True  # libvirt's own firewall rules are there, or no network of ours runs

@@ -7,14 +7,16 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from guestnet.compile import hookdata, netxml
-from guestnet.decide.desired import FORWARDING, HOOKS, accept_ra, proxy_arp, proxy_ndp
+from guestnet.decide.desired import HOOKS, accept_ra, proxy_arp, proxy_ndp
 from guestnet.decide.facts import Facts
+from guestnet.decide.routers import FORWARDING
 from guestnet.host import (
     chains,
     files,
     firewall,
     libvirtrules,
     listeners,
+    masquerades,
     netlink,
     netlink6,
     others,
@@ -73,6 +75,7 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         settings={key: value for key, value in values.items() if value is not None},
         chains=found,
         others=others.read(found),
+        masquerades=masquerades.read(found),
         strict=tuple(uplink.nic for uplink in uplinks if _strict(uplink.nic)),
         foreign_table=firewall.foreign(firewall.listing()),
         libvirt_rules=not running or libvirtrules.jumped_to(),
