@@ -11,9 +11,10 @@ import pytest
 from guestnet.act.journal import DamagedError, Head, left, point
 from guestnet.compile import dhcp, hookdata, hookfront, loopback, ndp, unit
 from guestnet.compile import sysctl as sysctl_file
-from guestnet.decide.desired import ADMIT_FILE, FORWARDING, HOOKS, MEMORY, accept_ra, localnet, proxy_arp, proxy_ndp
+from guestnet.decide.desired import ADMIT_FILE, HOOKS, MEMORY, accept_ra, localnet, proxy_arp, proxy_ndp
 from guestnet.decide.names import possible
 from guestnet.decide.prefer.record import path_of
+from guestnet.decide.routers import FORWARDING
 from guestnet.decide.state import APPLIED, KINDS, SOURCE, Key
 
 GUEST = "a/../b ü.'$"

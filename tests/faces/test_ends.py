@@ -50,7 +50,7 @@ def test_errors_have_nobody_to_read_them(tmp_path: Path) -> None:
 ASKS = """
 import guestnet.faces.cli as cli
 from guestnet.faces.cli.online import agreed
-cli._run = lambda argv: print("plan") or int(not agreed("Apply this?", yes=False))
+cli._run = lambda *_: print("plan") or int(not agreed("Apply this?", yes=False))
 cli.main()
 """
 

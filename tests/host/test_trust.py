@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from guestnet.compile import hookfront
-from guestnet.faces import countdown
-from guestnet.faces.cli.confirm import confirm
+from guestnet.faces import cli, countdown
 from guestnet.faces.hook import prepared
 from guestnet.faces.hook.programs import HookError
 from guestnet.host import lock, trust
@@ -142,13 +141,15 @@ def test_everything_in_a_folder_of_ours(file: Path, monkeypatch: pytest.MonkeyPa
         (ours / name).chmod(0o600)
 
 
-def test_what_confirms_and_what_undoes_looks_first(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_confirms_and_what_undoes_looks_first(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (file.parent / "rollback").write_text("")
     (file.parent / "rollback").chmod(0o666)
     monkeypatch.setattr(trust, "OURS", (str(file.parent),))
     monkeypatch.setattr(lock, "FOLDER", file.parent)
-    with pytest.raises(ProblemsError, match="rollback can be written by everybody"):
-        confirm()
+    assert cli.run(["confirm"]) == 1
+    assert "rollback can be written by everybody" in capsys.readouterr().err
     with pytest.raises(ProblemsError, match="rollback can be written by everybody"):
         countdown._undo("none:///there")
 

@@ -3,6 +3,7 @@ is the old one or the new one, never half. The agent is the real one, in a real 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -187,17 +188,23 @@ def test_nonsense(spine: Spine, guest: RealGuest, answer: str, says: str) -> Non
     assert seconds < 15
 
 
-def test_windows(spine: Spine, guest: RealGuest) -> None:
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_windows(spine: Spine, guest: RealGuest, form: str) -> None:
     """There is none here; this one says that it is. The lines are for its administrator, and nothing was done."""
     guest.run(
         ["sh", "-c", "cat >/run/nonsense"], input='{"return": {"id": "mswindows", "pretty-name": "Windows 11"}}\n'
     )
     guest.run(["sh", "-c", "cat >/run/fake"], input=FAKE)
     later(guest, instead("sh /run/fake", 8))
-    done = spine.host.guestnet("prefer-ipv6", "web1", check=False)
+    done = spine.host.guestnet("prefer-ipv6", "web1", "--format", form, check=False)
     assert done.returncode == 1
     assert "guest web1 runs Windows 11, which has no gai.conf; nothing was changed" in done.stderr
-    assert done.stdout.startswith("netsh interface ipv6 add prefixpolicy prefix=fddc:82d7:369f::/48 ")
+    said = done.stdout
+    if form == "json":
+        told = json.loads(said)
+        assert told["result"]["outcome"] == "refused"
+        said = told["commands"][0]
+    assert said.startswith("netsh interface ipv6 add prefixpolicy prefix=fddc:82d7:369f::/48 ")
 
 
 @pytest.mark.parametrize("renamed", [False, True])

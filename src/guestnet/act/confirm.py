@@ -156,6 +156,11 @@ def refuse() -> None:
         raise GuestnetError(str(pending), f"{pending.todo}; then try again")
 
 
+def leads_back(head: Head) -> bool:
+    """Whether `guestnet rollback` goes back from that one."""
+    return head.verb != ROLLBACK and _stands() == head.id
+
+
 def forget(how: Literal["confirmed", "undone", ""] = "", spared: tuple[Key, ...] = ()) -> None:
     """Nothing waits any more; `how` that came, and what was `spared` in the undoing, for who asks."""
     if Path(PATH).exists():

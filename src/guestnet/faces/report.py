@@ -6,7 +6,7 @@ import contextlib
 import select
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from guestnet.decide import flips
 from guestnet.decide.atstake import at_stake
@@ -27,11 +27,11 @@ _FLIPS = 24  # lines: a first file of six networks would fill the screen
 _UNKNOWN = "what the file said before is not known, so neither is which cells change"
 
 
-def print_plan(plan: Plan, *, pending: bool, nothing: str = AS_WRITTEN) -> None:
-    """On stdout; with `pending`, the last line says how to apply. `nothing`: why there is nothing to do."""
+def print_plan(plan: Plan, *, pending: bool, nothing: str = AS_WRITTEN, out: TextIO | None = None) -> None:
+    """On `out`, or stdout; with `pending`, the last line says how to apply. `nothing`: why there is nothing to do."""
     from rich.console import Console  # noqa: PLC0415  only verbs that print a plan wait for its import
 
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(file=out, highlight=False, soft_wrap=True, markup=False)
     console.print(header(plan.facts), style="bold")
     for item in describe(plan):
         console.print()

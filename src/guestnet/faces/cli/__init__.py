@@ -11,8 +11,12 @@ import gc
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from guestnet.words.problems import GuestnetError
+
+if TYPE_CHECKING:
+    from guestnet.faces.cli.document import Document
 
 USAGE, BUG, INTERRUPTED = 64, 3, 130
 COMPLETE = "_GUESTNET_COMPLETE"  # typer's variable, by which a shell's completion asks; see setup
@@ -61,14 +65,18 @@ def _deafen() -> None:
 
 def run(argv: list[str]) -> int:
     """Runs one command line and gives its exit code; every error becomes text on stderr here and nowhere else."""
+    from guestnet.faces.cli.document import Document
+
+    document = Document()
     try:
-        code = _run(argv)
+        code = _run(argv, document)
+        document.print()
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        return _said("interrupted", INTERRUPTED)
+        return _failed(GuestnetError("interrupted"), INTERRUPTED, document)
     except GuestnetError as error:
-        return _said(str(error), 1)
+        return _failed(error, 1, document)
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone: nothing to say, and nobody to say it to
         return 1
@@ -78,10 +86,11 @@ def run(argv: list[str]) -> int:
         from guestnet.faces.bug import write_log
 
         what = f"this is a bug in guestnet: {type(error).__name__}: {error}"
-        return _said(f"{what}\nplease report it with {write_log()}", BUG)
+        todo = f"please report it with {write_log()}"
+        return _failed(GuestnetError(what, todo), BUG, document, f"{what}\n{todo}")
 
 
-def _run(argv: list[str]) -> int:
+def _run(argv: list[str], document: Document) -> int:
     import typer
 
     from guestnet.faces.cli.app import app
@@ -91,14 +100,26 @@ def _run(argv: list[str]) -> int:
 
         completion_init()
     try:
-        result: object = app(args=_hoist(argv), prog_name="guestnet", standalone_mode=False)
+        result: object = app(args=_hoist(argv), prog_name="guestnet", standalone_mode=False, obj=document)
     except typer.Abort:
-        return _said("interrupted", INTERRUPTED)
+        raise KeyboardInterrupt from None
     except typer.TyperException as error:  # every kind of wrong usage
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "guestnet"
-        return _said(f"{error.format_message()}\nsee: {where} --help", USAGE)
+        what, todo = error.format_message(), f"see: {where} --help"
+        return _failed(GuestnetError(what, todo), USAGE, document, f"{what}\n{todo}")
+    if result == INTERRUPTED:  # typer makes that of a KeyboardInterrupt
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
+
+
+def _failed(error: GuestnetError, code: int, document: Document, text: str = "") -> int:
+    """Says so to the person, as `text` if that is another, and to the program that asked for a document."""
+    _said(text or str(error), code)
+    with contextlib.suppress(OSError, ValueError):
+        document.print(error)
+        sys.stdout.flush()
+    return code
 
 
 def _said(text: str, code: int) -> int:

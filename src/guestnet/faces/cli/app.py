@@ -31,6 +31,7 @@ from guestnet.faces.cli import (
     status,
     why,
 )
+from guestnet.faces.cli.document import Document
 from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
 app = typer.Typer(
@@ -63,7 +64,9 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    context.obj = Options(file, uri, form)
+    document: Document = context.obj or Document()
+    document.wanted = form is Format.json
+    context.obj = Options(file, uri, form, document)
 
 
 for verb in (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from guestnet.decide.atstake import at_stake
 from guestnet.decide.plan import Plan
 from guestnet.decide.prefer.wanted import left
 from guestnet.decide.state import Change
+from guestnet.faces.cli.document import Document
 from guestnet.faces.cli.online import agreed, host
 from guestnet.faces.cli.options import Format, Options
 from guestnet.faces.report import AS_WRITTEN, plan_data, print_plan, progress
@@ -48,13 +48,14 @@ class Care:
 @dataclass(frozen=True)
 class Held:
     """The host, to oneself, for a verb. `spared`: what to say of a refusal; `recovered`: an apply that was cut off, and
-    has been taken back."""
+    has been taken back; `document`: of the run."""
 
     verb: str
     libvirt: Libvirt
     spared: str
     recovered: Head | None
     lock: Alone
+    document: Document
 
 
 def change(  # noqa: PLR0913  the last three by keyword
@@ -66,7 +67,7 @@ def change(  # noqa: PLR0913  the last three by keyword
         if held.recovered is not None and held.recovered.edit is not None:
             wanted = wish()  # the file says again what it said before that
         plan, memory = survey(wanted, held.libvirt)
-        show(plan, options, AS_WRITTEN if wanted.spec else "nothing of guestnet is on this host")
+        show(plan, options, AS_WRITTEN if wanted.spec else "nothing of guestnet is on this host", yes=yes)
         same(plan, care.checksum, held.spared)
         if plan.problems:
             raise ProblemsError(list(plan.problems))
@@ -79,18 +80,22 @@ def change(  # noqa: PLR0913  the last three by keyword
         head = Head(verb, str(Path(options.file).absolute()) if wanted.spec else "")
         again = _again(wanted, held.libvirt, memory)
         with guarded(head, seconds, options.uri):
-            aside = act.apply(plan, again, held.libvirt, progress, head, always=bool(seconds))
-    code = _ended(aside, _DONE if wanted.spec else _gone(plan))
+            aside = act.apply(plan, again, held.libvirt, options.document.report, head, always=bool(seconds))
+    code = _ended(options, head, aside, _DONE if wanted.spec else _gone(plan))
     if seconds:
-        typer.echo(f"it undoes itself after {seconds} s, unless, from a new session: guestnet confirm", err=True)
+        options.document.confirm_within = seconds
+        options.document.say(f"it undoes itself after {seconds} s, unless, from a new session: guestnet confirm")
     return code
 
 
-def _ended(aside: tuple[AsideError, ...], done: str) -> int:
+def _ended(options: Options, head: Head, aside: tuple[AsideError, ...], done: str = "") -> int:
     """Says what was left out, or `done`; the exit code."""
+    options.document.left += aside
+    options.document.rollback = confirm.leads_back(head)
     for error in aside:
         typer.echo(str(error), err=True)
-    typer.echo("the rest is done; guestnet plan shows what is left" if aside else done, err=True)
+    if done:
+        options.document.say("the rest is done; guestnet plan shows what is left" if aside else done)
     return int(bool(aside))
 
 
@@ -118,15 +123,12 @@ def edit(
         pending, _ = survey(Wish(found.before, source.decode()), held.libvirt)
         risky = bool(at_stake(plan))
         if pending.changes or risky or options.format is Format.json:
-            show(plan, options)
+            show(plan, options, yes=yes or not (pending.changes or (risky and not never)))
         attended(plan, yes, never, held.spared)
         question = "More than this differs from the file. Apply all of it?" if pending.changes else "Apply this?"
         if pending.changes or (risky and not never):
             ask(question, yes, held, plan, lambda: survey(wanted, held.libvirt, memory)[0])
-        for error in _with_file(
-            options, held, Edit(source.decode(), found.text), plan, _again(wanted, held.libvirt, memory)
-        ):
-            typer.echo(str(error), err=True)
+        _with_file(options, held, Edit(source.decode(), found.text), plan, _again(wanted, held.libvirt, memory))
         for note in plan.notices:
             if note not in pending.notices:
                 typer.echo(f"note: {note}", err=True)
@@ -149,40 +151,42 @@ def hand_over(  # noqa: PLR0913  the last two by keyword
         found = make(source, held.libvirt)
         wanted = Wish(found.after, found.text, hands=hands)
         plan, memory = survey(wanted, held.libvirt)
-        show(plan, options)
+        show(plan, options, yes=yes)
         if plan.problems:
             raise ProblemsError(list(plan.problems))
         attended(plan, yes, never, held.spared)
         ask(question, yes, held, plan, lambda: survey(wanted, held.libvirt, memory)[0])
-        return _ended(
-            _with_file(options, held, Edit(source.decode(), found.text), plan, _again(wanted, held.libvirt, memory)),
-            _DONE,
-        )
+        again = _again(wanted, held.libvirt, memory)
+        return _with_file(options, held, Edit(source.decode(), found.text), plan, again, _DONE)
 
 
-def _with_file(
-    options: Options, held: Held, text: Edit, plan: Plan, again: Callable[[], tuple[Change, ...]]
-) -> tuple[AsideError, ...]:
-    """The file with the text behind the edit and the plan done, or both as they were. What was left out of the plan."""
+def _with_file(  # noqa: PLR0913, PLR0917  all of one act
+    options: Options, held: Held, text: Edit, plan: Plan, again: Callable[[], tuple[Change, ...]], done: str = ""
+) -> int:
+    """The file with the text behind the edit and the plan done, or both as they were; as `_ended`."""
     file = str(Path(options.file).resolve())  # a link stays one: what it leads to is written
-    return act.apply(plan, again, held.libvirt, progress, Head(held.verb, file, text))
+    head = Head(held.verb, file, text)
+    aside = act.apply(plan, again, held.libvirt, options.document.report, head)
+    return _ended(options, head, aside, done)
 
 
 @contextmanager
 def changing(options: Options, verb: str) -> Iterator[Held]:
     """The host to oneself, after what a killed apply had begun was taken back, and what nobody confirmed in time."""
+    options.document.verb = verb
     with host(options, verb) as libvirt, act.changing() as lock:
-        recovered, touched = _taken_up(libvirt, verb)
-        yield Held(verb, libvirt, "nothing more was touched" if touched else "nothing was touched", recovered, lock)
+        recovered, touched = _taken_up(libvirt, options.document)
+        spared = "nothing more was touched" if touched else "nothing was touched"
+        yield Held(verb, libvirt, spared, recovered, lock, options.document)
 
 
-def _taken_up(libvirt: Libvirt, verb: str) -> tuple[Head | None, bool]:
+def _taken_up(libvirt: Libvirt, document: Document) -> tuple[Head | None, bool]:
     """What others have left undone, done: an apply that was cut off and has been taken back; whether anything was."""
-    recovered = _recover(libvirt, verb)
+    recovered = _recover(libvirt, document)
     if recovered is not None:
         file = f", in {recovered.file} too" if recovered.edit is not None and put_back(recovered) else ""
-        typer.echo(f"an earlier apply was cut off; what it had begun has been taken back{file}", err=True)
-    return recovered, _confirmed(libvirt, verb) or recovered is not None
+        document.say(f"an earlier apply was cut off; what it had begun has been taken back{file}")
+    return recovered, _confirmed(libvirt, document) or recovered is not None
 
 
 def ask(question: str, yes: bool, held: Held, plan: Plan, again: Callable[[], Plan]) -> None:
@@ -199,15 +203,17 @@ def ask(question: str, yes: bool, held: Held, plan: Plan, again: Callable[[], Pl
             held.lock.take()
         raise
     held.lock.take()
-    _, touched = _taken_up(held.libvirt, held.verb)
+    _, touched = _taken_up(held.libvirt, held.document)
     same(again(), plan.digest, "nothing more was touched" if touched else held.spared)
 
 
-def show(plan: Plan, options: Options, nothing: str = AS_WRITTEN) -> None:
+def show(plan: Plan, options: Options, nothing: str = AS_WRITTEN, *, yes: bool) -> None:
+    """A program gets it with the result; whoever is asked beside that reads it on stderr. `yes`: nobody is."""
     if options.format is Format.json:
-        typer.echo(json.dumps(plan_data(plan), indent=2))
-    else:
-        print_plan(plan, pending=False, nothing=nothing)
+        options.document.data = plan_data(plan)
+    if options.format is not Format.json or (not yes and sys.stdin.isatty()):
+        out = sys.stderr if options.format is Format.json else sys.stdout
+        print_plan(plan, pending=False, nothing=nothing, out=out)
 
 
 def attended(plan: Plan, yes: bool, never: bool, spared: str) -> None:
@@ -225,19 +231,19 @@ def same(plan: Plan, checksum: str | None, spared: str) -> None:
         raise ConflictError(what, "look at it, then apply this one")
 
 
-def _recover(libvirt: Libvirt, verb: str) -> Head | None:
+def _recover(libvirt: Libvirt, document: Document) -> Head | None:
     try:
         return act.recover(libvirt)
     except journal.DamagedError as error:
         what = f"an apply was cut off, and {error.what}: what it had begun can't be taken back"
-        if verb == journal.ROLLBACK:
+        if document.verb == journal.ROLLBACK:
             todo = "guestnet apply makes the host what the file says, whatever state it is in"
             raise GuestnetError(what, todo) from error
-        typer.echo(f"{what}; it is kept as {journal.move_away()}, and all is compared with the file", err=True)
+        document.say(f"{what}; it is kept as {journal.move_away()}, and all is compared with the file")
         return None
 
 
-def _confirmed(libvirt: Libvirt, verb: str) -> bool:
+def _confirmed(libvirt: Libvirt, document: Document) -> bool:
     """Whether what waited for a confirmation has been undone, because its time is over. Raises GuestnetError while it
     is not; going back is allowed."""
     pending = confirm.waiting()
@@ -246,12 +252,12 @@ def _confirmed(libvirt: Libvirt, verb: str) -> bool:
     if not confirm.stands(pending):
         confirm.forget("undone")  # it was cut off before it was done, and is taken back now
         return False
-    if verb == journal.ROLLBACK:
+    if document.verb == journal.ROLLBACK:
         return False
     if pending.left:
         confirm.refuse()
     done = confirm.undo(libvirt, progress)
-    typer.echo(f"an earlier apply was not confirmed in time; it has been {done or 'undone'}", err=True)
+    document.say(f"an earlier apply was not confirmed in time; it has been {done or 'undone'}")
     return True
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
@@ -13,17 +12,11 @@ from guestnet.faces.cli.options import Format, Options
 def check(context: typer.Context) -> int:
     """Say whether the file is right; every problem at once, with its place."""
     from guestnet.spec.load import read_spec
-    from guestnet.words.problems import ProblemsError
 
     options: Options = context.obj
-    try:
-        spec = read_spec(Path(options.file))
-    except ProblemsError as error:
-        if options.format is Format.json:
-            typer.echo(json.dumps({"problems": [problem.data() for problem in error.problems]}, indent=2))
-        raise
+    spec = read_spec(Path(options.file))
     if options.format is Format.json:
-        typer.echo(json.dumps({"problems": []}, indent=2))
+        options.document.data = {"problems": []}
         return 0
     networks, guests = len(spec.networks), len(spec.guests)
     forwards = sum(len(guest.forwards) for guest in spec.guests.values())

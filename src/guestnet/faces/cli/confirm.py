@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import typer
 
+from guestnet.faces.cli.options import Options
 
-def confirm() -> int:
+
+def confirm(context: typer.Context) -> int:
     """Keep what `apply --confirm` did: it does not undo itself any more."""
     from guestnet.act import confirm as act
     from guestnet.host.run import need_root
     from guestnet.host.trust import need_kept
 
+    options: Options = context.obj
+    options.document.verb = "confirm"
     need_root("confirm")
     need_kept()
-    typer.echo(act.confirm(), err=True)
+    said = act.confirm()
+    options.document.done.append(said)
+    typer.echo(said, err=True)
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from guestnet.faces.cli.document import Document
 from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def doctor(
     if missing:
         typer.echo(f"{missing.what}: the host alone is checked", err=True)
     if fix and any(check.mends for check in found):
-        asked = dataclasses.replace(options, format=Format.table)
+        asked = dataclasses.replace(options, document=Document(wanted=options.document.wanted))
         change(asked, lambda: _wish(options, fix)[0], yes, verb="doctor --fix", question="Apply this?")
         with host(options, "doctor") as libvirt:
             plan = survey(wanted, libvirt)[0]

@@ -38,7 +38,7 @@ def add(  # noqa: PLR0913, PLR0917  typer's way: an argument each
     running = any(domain.name == guest and domain.running for domain in plan.facts.domains)
     state = "in force" if running else f"in force when {guest} runs"
     if done.forward:
-        typer.echo(f"added to {guest}: {files.told(done.forward)}, {state}", err=True)
+        options.document.say(f"added to {guest}: {files.told(done.forward)}, {state}")
     return 0
 
 
@@ -61,7 +61,7 @@ def remove(
         options, lambda text: files.remove(text, options.file, guest, forward), yes, never, verb="forward remove"
     )
     if done.forward:
-        typer.echo(f"removed from {guest}: {files.told(done.forward)}", err=True)
+        options.document.say(f"removed from {guest}: {files.told(done.forward)}")
     return 0
 
 

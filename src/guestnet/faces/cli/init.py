@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from guestnet.faces.cli.options import Options
+from guestnet.faces.cli.options import Options, text_only
 
 
 def init(
@@ -26,6 +26,7 @@ def init(
     from guestnet.spec.hooksjson.convert import convert
     from guestnet.words.problems import GuestnetError
 
+    text_only(context.obj, "init makes a YAML file")
     if output is not None and os.path.lexists(output):
         raise GuestnetError(f"{output} is there already", "name another file with -o, or move that one away")
     if hooks_json is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+from guestnet.faces.cli.document import Document
 
 DEFAULT_FILE = "/etc/guestnet/guestnet.yaml"
 
@@ -25,3 +27,10 @@ class Options:
     file: str
     uri: str | None
     format: Format
+    document: Document = field(default_factory=Document)
+
+
+def text_only(options: Options, what: str) -> None:
+    """Of verbs whose output is a document in another language. Raises wrong usage when JSON is asked for."""
+    if options.format is Format.json:
+        raise typer.BadParameter(f"--format json: {what}; leave it out")

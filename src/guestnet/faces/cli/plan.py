@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -29,7 +28,7 @@ def plan(
     with host(options, "plan") as libvirt:
         made, _ = survey(wanted, libvirt)
     if options.format is Format.json:
-        typer.echo(json.dumps(plan_data(made), indent=2))
+        options.document.data = plan_data(made)
     else:
         print_plan(made, pending=True)
     for one in unfinished():

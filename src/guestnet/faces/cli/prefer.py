@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guestnet.faces.cli.options import Format, Options
-from guestnet.words.problems import GuestnetError
+from guestnet.faces.cli.options import Format, Options, text_only
+from guestnet.words.problems import AsideError, GuestnetError
 
 if TYPE_CHECKING:
     from guestnet.act.prefer import Address, Preferred
@@ -43,6 +42,7 @@ def prefer_ipv6(
     options: Options = context.obj
     asked = name_of(name)
     if printed is not None:
+        text_only(options, "--print prints what to do by hand")
         if undo:
             raise GuestnetError("--undo and --print do not go together", "leave one out")
         return _printed(options, guest, printed, asked)
@@ -89,9 +89,11 @@ def _prefer(options: Options, name: str, asked: str) -> int:
         guest = _guest(seen.plan.world, name, options.file)
         found = prefer(held.libvirt, seen, guest, asked, _report)
     if found.windows:
-        return _windows(name, found)
+        return _windows(options, name, asked, found)
+    if found.was != found.now:
+        options.document.done.append(f"gai.conf of {name} written")
     if options.format is Format.json:
-        typer.echo(json.dumps(_data(name, asked, found), indent=2))
+        options.document.data = _data(name, asked, found)
     else:
         _print(seen.plan.world, guest, asked, found)
     for one in found.odd:
@@ -99,13 +101,19 @@ def _prefer(options: Options, name: str, asked: str) -> int:
     return 0
 
 
-def _windows(name: str, found: Preferred) -> int:
+def _windows(options: Options, name: str, asked: str, found: Preferred) -> int:
     from ipaddress import IPv6Network
 
     from guestnet.decide.prefer.printed import netsh
 
-    _report(f"guest {name} runs {found.version}, which has no gai.conf; nothing was changed. As administrator in it:")
-    typer.echo(netsh([IPv6Network(prefix) for prefix in found.prefixes]), nl=False)
+    what = f"guest {name} runs {found.version}, which has no gai.conf; nothing was changed"
+    _report(f"{what}. As administrator in it:")
+    commands = netsh([IPv6Network(prefix) for prefix in found.prefixes])
+    if options.format is Format.json:
+        options.document.left.append(AsideError(what, "as administrator in it: commands"))
+        options.document.data = {**_data(name, asked, found), "commands": commands.splitlines()}
+    else:
+        typer.echo(commands, nl=False)
     return 1
 
 
@@ -161,7 +169,12 @@ def _undo(options: Options, name: str) -> int:
     with changing(options, "prefer-ipv6") as held:
         changed = undo(held.libvirt, held.libvirt.domains(), name)
     what = "is as it was before" if changed else "has nothing of guestnet's"
-    typer.echo(f"/etc/gai.conf of {name} {what}")
+    if changed:
+        options.document.done.append(f"gai.conf of {name} as before")
+    if options.format is Format.json:
+        options.document.data = {"guest": name, "changed": changed}
+    else:
+        typer.echo(f"/etc/gai.conf of {name} {what}")
     if _still_wanted(options, name):
         _report(f"{options.file} says prefer_ipv6: true for {name}: take that out, or the next apply writes it again")
     return 0

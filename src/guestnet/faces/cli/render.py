@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from guestnet.faces.cli.options import Options
+from guestnet.faces.cli.options import Options, text_only
 
 
 class Part(StrEnum):
@@ -26,6 +26,7 @@ def render(
     from guestnet.faces.cli.offline import offline_world
 
     options: Options = context.obj
+    text_only(options, "render prints what apply would write, as it is written")
     _, world = offline_world(options.file)
     parts = ((Part.xml, texts.xml_text), (Part.nft, texts.nft_text), (Part.dhcp, texts.dhcp_text))
     for part, text in (*parts, (Part.gai, texts.gai_text)):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from guestnet.act.journal import Begun
     from guestnet.act.rollback import Way
     from guestnet.faces.cli.change import Held
+    from guestnet.faces.cli.document import Document
 
 
 def rollback(
@@ -27,8 +28,10 @@ def rollback(
     options: Options = context.obj
     with changing(options, "rollback") as held:
         if held.recovered is not None and held.recovered.verb != journal.ROLLBACK:
-            typer.echo("done: the host is as it was before that", err=True)
-            _say(held.recovered.file, edited=held.recovered.edit is not None and put_back(held.recovered))
+            options.document.done.append(f"what the {held.recovered.verb} had begun was taken back")
+            options.document.say("done: the host is as it was before that")
+            edited = held.recovered.edit is not None and put_back(held.recovered)
+            _say(options.document, held.recovered.file, edited=edited)
             return 0
         return _back(options, held, yes, never)
 
@@ -37,18 +40,18 @@ def _back(options: Options, held: Held, yes: bool, never: bool) -> int:
     from guestnet.act import confirm
     from guestnet.act import rollback as act
     from guestnet.faces.cli.change import ask, attended, show
-    from guestnet.faces.report import progress
     from guestnet.words.problems import ProblemsError
 
+    document = options.document
     begun = act.last()
     way = act.way(begun, held.libvirt)
     _refuse(way, held.spared)
     if not way.plan.changes:
         confirm.forget("undone")
-        typer.echo(f"Nothing to do: the host is as it was before the {_name(begun)}.")
+        document.tell(f"Nothing to do: the host is as it was before the {_name(begun)}.")
         return 0
-    typer.echo(f"back to before the {_name(begun)}", err=True)
-    show(way.plan, options)
+    document.say(f"back to before the {_name(begun)}")
+    show(way.plan, options, yes=yes or confirm.waiting() is not None)
     if way.plan.problems:
         raise ProblemsError(list(way.plan.problems))
     # While something waits nobody is asked: the answer may not come, and would be waited for past the deadline.
@@ -58,12 +61,13 @@ def _back(options: Options, held: Held, yes: bool, never: bool) -> int:
     attended(way.plan, yes, never or waits, held.spared)
     ask("Go back to this?", yes, held, way.plan, lambda: act.way(act.last(), held.libvirt).plan)
     edit = act.edit(begun)
-    aside = confirm.back(begun, way, held.libvirt, progress)
+    aside = confirm.back(begun, way, held.libvirt, document.report)
+    document.left += aside
     for error in aside:
         typer.echo(str(error), err=True)
     done = f"the host is as it was before the {_name(begun)}"
-    typer.echo(f"the rest is done: but for that {done}{_later(way)}" if aside else f"done: {done}", err=True)
-    _say(begun.head.file, edited=edit is not None, source=way.source)
+    document.say(f"the rest is done: but for that {done}{_later(way)}" if aside else f"done: {done}")
+    _say(document, begun.head.file, edited=edit is not None, source=way.source)
     return int(bool(aside))
 
 
@@ -90,7 +94,7 @@ def _name(begun: Begun) -> str:
     return f"{begun.head.verb} of {begun.head.when}"
 
 
-def _say(file: str, *, edited: bool, source: str | None = None) -> None:
+def _say(document: Document, file: str, *, edited: bool, source: str | None = None) -> None:
     """What is to be known of the file: the next apply would do again what it says."""
     import shlex
 
@@ -99,8 +103,8 @@ def _say(file: str, *, edited: bool, source: str | None = None) -> None:
 
     now = files.read(file) if file else None
     if edited:
-        typer.echo(f"{file} says again what it said before, too", err=True)
+        document.say(f"{file} says again what it said before, too")
     elif now is not None and now.text != source:
-        typer.echo(f"note: {file} is as you wrote it: the next apply would do it again", err=True)
+        document.say(f"note: {file} is as you wrote it: the next apply would do it again")
         if source is not None:
-            typer.echo(f"      to have in it what is in force now: {shlex.join(['cp', SOURCE, file])}", err=True)
+            document.say(f"      to have in it what is in force now: {shlex.join(['cp', SOURCE, file])}")

@@ -34,6 +34,8 @@ def setup(
     from guestnet.host.trust import need_trusted
 
     options: Options = context.obj
+    document = options.document
+    document.verb = "setup --remove" if remove else "setup"
     need_root("setup")
     need_trusted(options.file)
     with changing():
@@ -41,17 +43,19 @@ def setup(
         completions = _completions(act.MARK)
         found = act.look(completions, Path(sys.argv[0]).resolve(), remove=remove)
         for line in found.left_alone:
-            typer.echo(line, err=True)
+            document.say(line)
         for change in found.changes:
             put_locally(change)
-            typer.echo(step(change))
+            document.done.append(step(change))
+            if not document.wanted:
+                typer.echo(step(change))
         if remove:
             act.tidy_up(completions)
             tidy()
     if not found.changes:
-        typer.echo("Nothing to do: it is all gone." if remove else "Nothing to do: it is all there.")
+        document.tell("Nothing to do: it is all gone." if remove else "Nothing to do: it is all there.")
     for line in [] if remove else _next(options.file):
-        typer.echo(f"next: {line}")
+        document.tell(f"next: {line}")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from guestnet.faces.cli.options import Options
+from guestnet.faces.cli.options import Options, text_only
 
 
 def show(context: typer.Context) -> int:
@@ -13,5 +13,6 @@ def show(context: typer.Context) -> int:
     from guestnet.spec.show import show as shown
 
     options: Options = context.obj
+    text_only(options, "show prints YAML, valid input again")
     typer.echo(shown(*offline_world(options.file)), nl=False)
     return 0
