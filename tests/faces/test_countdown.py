@@ -15,7 +15,7 @@ open("/var/lib/guestnet/confirm.json", "w").write(json.dumps({"guestnet confirm"
 """
 SCRIPT = """
 set -e
-mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/lib; mkdir /var/lib/guestnet
+mount -t tmpfs -o mode=755 tmpfs /run; mount -t tmpfs -o mode=755 tmpfs /var/lib; mkdir /var/lib/guestnet
 "$1" -c "$2"
 exec "$1" -I -m guestnet.faces.countdown 2> "$3"
 """
