@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_interface
 import pytest
 
 from guestnet.compile import netxml
-from guestnet.decide.atstake import at_stake
+from guestnet.decide.atstake import at_stake, warnings
 from guestnet.decide.facts import Facts, Session, Uplink
 from guestnet.decide.plan import Plan
 from guestnet.decide.state import Bridge, Change, Key, Network, Setting, Table
@@ -46,6 +46,11 @@ TABLE = Change(Key("table", "guestnet"), Table("a"), Table("b"))
 SPARE = Change(Key("bridge", "br1"), Bridge("eth1", "52:54:00:00:00:01", False), None)
 
 
+def came(ends: tuple[str, str]) -> Session:
+    here, there = map(ip_address, ends)
+    return Session(there, here, 22)
+
+
 def setting(name: str) -> Change:
     return Change(Key("setting", name), Setting("0"), Setting("1"))
 
@@ -71,8 +76,7 @@ CASES = [
 
 @pytest.mark.parametrize(("ends", "change", "said"), CASES)
 def test_what_touches_the_session(ends: tuple[str, str], change: Change, said: str) -> None:
-    here, there = map(ip_address, ends)
-    facts = replace(FACTS, session=Session(there, here, 22))
+    facts = replace(FACTS, session=came(ends))
     found = at_stake(Plan(world(), facts, (change,), (), ()))
     assert len(found) == bool(said), found
     assert said in "".join(found)
@@ -89,3 +93,23 @@ def test_a_subnet_that_would_hold_the_client() -> None:
     assert at_stake(Plan(world(), facts, (TABLE,), (), ())) == ()
     own = replace(FACTS, session=Session(ip_address(GUEST[1]), ip_address(GUEST[0]), 22))
     assert at_stake(Plan(world(), own, (), (), ())) == (), "it is there already"
+
+
+def test_sessions_of_others_are_warned_of() -> None:
+    mine, theirs = came(WAN), came(GUEST)
+    plan = Plan(world(), replace(FACTS, session=mine, sessions=(mine, theirs)), (RESTART,), (), ())
+    assert at_stake(plan) == ()
+    (said,) = warnings(plan)
+    assert said.startswith("the SSH session from 192.168.84.10 is at stake: network lab is restarted or removed")
+
+
+def test_in_tmux_any_session_may_be_the_one() -> None:
+    """SSH_CONNECTION is that of who started it, or none."""
+    gone, there = came(WAN), came(GUEST)
+    for session in (None, gone):
+        facts = replace(FACTS, session=session, sessions=(there,), multiplexed=True)
+        plan = Plan(world(), facts, (RESTART,), (), ())
+        assert len(at_stake(plan)) == 1
+        assert "the SSH session from 192.168.84.10, which may be the one in use, is at stake" in warnings(plan)[0]
+    assert at_stake(replace(plan, facts=replace(facts, sessions=()))) == ()
+    assert len(at_stake(replace(plan, facts=replace(FACTS, session=there, multiplexed=True)))) == 1

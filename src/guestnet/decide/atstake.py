@@ -7,10 +7,11 @@ not, nobody is left who could undo it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from guestnet.compile import netxml
 from guestnet.decide.desired import accept_ra, proxy_arp
-from guestnet.decide.facts import Facts
+from guestnet.decide.facts import Facts, Session
 from guestnet.decide.plan import Plan
 from guestnet.decide.routers import FORWARDING
 from guestnet.decide.state import Bridge, Change, Network
@@ -20,11 +21,26 @@ from guestnet.words.families import IPV6
 
 
 def at_stake(plan: Plan) -> tuple[str, ...]:
-    """What of the plan touches the session, each in a few words; empty when none does, or there is none."""
+    """What of the plan touches the session that we are run from, each in a few words; empty when none does, or there
+    is none. In tmux or screen that may be any: nobody can tell who looks at them when the time comes."""
+    return tuple(dict.fromkeys(line for one in plan.facts.own_sessions for line in _of(plan, one)))
+
+
+def warnings(plan: Plan) -> tuple[str, ...]:
+    """The same as sentences, and of other people's sessions too."""
     facts = plan.facts
-    if facts.session is None:
-        return ()
-    address = facts.session.address
+    started, used = "this SSH session", ""
+    if facts.multiplexed:
+        started, used = "the SSH session that this tmux or screen was started from", ", which may be the one in use,"
+    whose = {facts.session: started} if facts.session else {}
+    for one in facts.sessions:
+        whose.setdefault(one, f"the SSH session from {one.client}{used}")
+    return tuple(dict.fromkeys(f"{text} is at stake: {line}" for one, text in whose.items() for line in _of(plan, one)))
+
+
+def _of(plan: Plan, session: Session) -> tuple[str, ...]:
+    facts = replace(plan.facts, session=session)
+    address = session.address
     links = tuple(dict.fromkeys(link for link, own in facts.addresses if own.ip == address))
     found = [line for change in plan.changes for line in _change(change, links, facts)]
     return tuple(dict.fromkeys([*found, *_swallowed(plan.world, facts)]))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from guestnet.compile import netlive, netxml
 from guestnet.decide import acceptra, oldhook, outside, passthrough, served
-from guestnet.decide.facts import Facts, ForeignNetwork, Route
+from guestnet.decide.facts import Facts, ForeignNetwork, Route, Session
 from guestnet.decide.state import Change, Key, State
 from guestnet.decide.state import Network as LiveNetwork
 from guestnet.spec.choose import Subnet, overlaps
@@ -134,15 +134,18 @@ def _interface(lan: Lan, name: str, what: str, facts: Facts) -> Iterator[Problem
 def _session(world: World, facts: Facts) -> Iterator[Problem]:
     """A forward that would take the port through which whoever applies is logged in: the session goes on, and the next
     one from there ends in a guest."""
-    if facts.session is None:
-        return
-    address, port = facts.session.address, facts.session.port
+    found = (problem for session in facts.own_sessions for problem in _taken(session, world, facts))
+    yield from dict.fromkeys(found)
+
+
+def _taken(session: Session, world: World, facts: Facts) -> Iterator[Problem]:
+    address, port = session.address, session.port
     nics = {link for link, own in facts.addresses if own.ip == address}
     for guest in world.guests:
         for forward in guest.forwards:
             here = forward.listen in (None, address) or forward.listen in nics
             caught = forward.protocol == WHOLE or (forward.protocol == "tcp" and port in forward.ports)
-            caught = caught and (forward.source is None or facts.session.client in forward.source)
+            caught = caught and (forward.source is None or session.client in forward.source)
             if here and caught and forward.target.version == address.version:
                 what = "the whole address" if forward.protocol == WHOLE else f"port {forward.ports}/tcp"
                 yield Problem(

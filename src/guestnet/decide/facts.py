@@ -272,6 +272,8 @@ class Facts:
     systemd: bool = False  # it booted the host and runs
     bridge_filter: tuple[str, ...] = ()  # of iptables and ip6tables: those that see bridged traffic, and drop it
     session: Session | None = None  # the SSH session we are run from
+    sessions: tuple[Session, ...] = ()  # all that there are
+    multiplexed: bool = False  # we are run in tmux or screen, so each of these may be the one
     installed: bool = False  # hooks or unit of ours are there
     hooks_loaded: bool = False  # libvirt saw a hook of both kinds when it started, so it will call ours
 
@@ -290,6 +292,12 @@ class Facts:
         for one in self.leases:
             found[one.mac] = (*found.get(one.mac, ()), one)
         return found
+
+    @property
+    def own_sessions(self) -> tuple[Session, ...]:
+        """The SSH sessions that we may be run from."""
+        started = (self.session,) if self.session else ()
+        return tuple(dict.fromkeys((*started, *(self.sessions if self.multiplexed else ()))))
 
     @property
     def gateways6(self) -> frozenset[IPv6Address]:

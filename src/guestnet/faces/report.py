@@ -9,7 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any, TextIO
 
 from guestnet.decide import flips
-from guestnet.decide.atstake import at_stake
+from guestnet.decide.atstake import at_stake, warnings
 from guestnet.decide.describe import describe, header, impact, step
 from guestnet.decide.flips import Flip
 from guestnet.decide.plan import Plan, cut_off, outage
@@ -43,8 +43,8 @@ def print_plan(plan: Plan, *, pending: bool, nothing: str = AS_WRITTEN, out: Tex
         said, *commands = note.split("\n")  # to paste, so each in one line
         filled = textwrap.fill(f"note: {said}", _WIDTH, subsequent_indent="      ", break_on_hyphens=False)
         console.print("\n" + "\n".join([filled, *(f"      {command}" for command in commands)]))
-    for line in at_stake(plan):
-        console.print(f"\nwarning: this SSH session is at stake: {line}", style="yellow")
+    for line in warnings(plan):
+        console.print(f"\nwarning: {line}", style="yellow")
     for problem in plan.problems:
         console.print(f"\nproblem: {problem}", style="red")
     console.print()
@@ -92,6 +92,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "problems": [problem.data() for problem in plan.problems],
         "notices": list(plan.notices),
         "session_at_stake": list(at_stake(plan)),
+        "warnings": list(warnings(plan)),
     }
 
 

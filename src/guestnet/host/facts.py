@@ -83,6 +83,8 @@ def read_facts(libvirt: Libvirt, memory: Memory) -> Facts:
         listening=listeners.listening(),
         systemd=systemd.booted(),
         session=session.session(),
+        sessions=session.sessions(),
+        multiplexed=session.multiplexed(),
         installed=systemd.installed() or any(Path(path).exists() for path in HOOKS),
         hooks_loaded=hooks_loaded(),
     )

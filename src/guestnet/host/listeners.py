@@ -16,7 +16,9 @@ from guestnet.host.run import run
 from guestnet.words.ports import Protocol
 from guestnet.words.problems import GuestnetError
 
-_LISTEN, _UNCONNECTED = "0A", "07"  # states in the kernel's tables: net/tcp_states.h
+Address = IPv4Address | IPv6Address
+
+_ESTABLISHED, _LISTEN, _UNCONNECTED = "01", "0A", "07"  # states in the kernel's tables: net/tcp_states.h
 _TABLES: tuple[tuple[Protocol, str, str], ...] = (
     ("tcp", "tcp", _LISTEN),
     ("tcp", "tcp6", _LISTEN),
@@ -33,6 +35,16 @@ def listening() -> tuple[Listener, ...]:
     alone = _only6()
     found = [one for protocol, table, state in _TABLES for one in _read(protocol, table, state)]
     return tuple(replace(one, only6=True) if one.inode in alone else one for one in found)
+
+
+def established(inodes: Collection[int]) -> Iterator[tuple[Address, Address, int]]:
+    """Of these sockets the connections that came in, to a port that is listened on: (client, address here, port)."""
+    lines = [*_lines("tcp"), *_lines("tcp6")]
+    served = {columns[1].partition(":")[2] for columns in lines if columns[3] == _LISTEN}
+    for columns in lines:
+        (here, _, port), (there, _, _) = columns[1].partition(":"), columns[2].partition(":")
+        if columns[3] == _ESTABLISHED and int(columns[_INODE]) in inodes and port in served:
+            yield _address(there), _address(here), int(port, 16)
 
 
 def _only6() -> frozenset[int]:
@@ -72,17 +84,19 @@ def _target(link: str) -> str:
 
 
 def _read(protocol: Protocol, table: str, state: str) -> Iterator[Listener]:
-    path = Path("/proc/net") / table
-    lines = path.read_text().splitlines()[1:] if path.exists() else []
-    for line in lines:
-        columns = line.split()
+    for columns in _lines(table):
         local, _, port = columns[1].partition(":")
         address = _address(local)
         if columns[3] == state and columns[2].endswith(":0000") and not address.is_link_local:
             yield Listener(protocol, address, int(port, 16), int(columns[_INODE]))
 
 
-def _address(text: str) -> IPv4Address | IPv6Address:
+def _lines(table: str) -> list[list[str]]:
+    path = Path("/proc/net") / table
+    return [line.split() for line in path.read_text().splitlines()[1:]] if path.exists() else []
+
+
+def _address(text: str) -> Address:
     """From the kernel's spelling: hex words in the machine's byte order."""
     words = (int(text[i : i + _WORD], 16) for i in range(0, len(text), _WORD))
     address = ip_address(b"".join(word.to_bytes(4, sys.byteorder) for word in words))

@@ -1,14 +1,22 @@
-"""Where the SSH session ends that guestnet is run from: reads, and changes nothing."""
+"""Where the SSH session ends that guestnet is run from, and the others that there are: reads, and changes nothing."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 from guestnet.decide.facts import Session
+from guestnet.host import listeners
 
 _MOST = 64  # processes from us up to the first
+# OpenSSH's titles of who is logged in: `sshd: alice@pts/0`, `sshd-session: root@notty` (from 9.8 on); who is not yet is
+# `sshd: alice [net]`, `sshd: [accepted]`.
+_LOGGED_IN = re.compile(rb"sshd(-session)?: [^\0]+@")
+_SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
 def session() -> Session | None:
@@ -16,13 +24,30 @@ def session() -> Session | None:
 
     sudo and su take SSH_CONNECTION (sshd(8)) out of the environment, so the processes above us are asked too.
     """
+    return next((found for pid in _above() if (found := _end(_connection(pid))) is not None), None)
+
+
+def multiplexed() -> bool:
+    """Whether we are run in tmux or screen: what they were started from may be gone, and who looks at them now be in
+    another session, or at the console."""
+    return any(_comm(pid).lower().startswith(("tmux", "screen")) for pid in _above())
+
+
+def sessions() -> tuple[Session, ...]:
+    """Of everybody who is logged in by OpenSSH, from elsewhere; one for each client and address."""
+    inodes = {inode for pid in _logged_in() for inode in _sockets(pid)}
+    found = (Session(*ends) for ends in (listeners.established(inodes) if inodes else ()))
+    return tuple(dict.fromkeys(one for one in found if not one.client.is_loopback))
+
+
+def _above() -> Iterator[int]:
+    """We, and the processes above us."""
     pid = os.getpid()
     for _ in range(_MOST):
-        found = _end(_connection(pid))
-        if found is not None or pid <= 1:
-            return found
+        if pid <= 0:
+            return
+        yield pid
         pid = _parent(pid)
-    return None
 
 
 def _connection(pid: int) -> str:
@@ -51,3 +76,27 @@ def _parent(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def _comm(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return ""
+
+
+def _logged_in() -> Iterator[int]:
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended
+                if _LOGGED_IN.match(Path(entry.path, "cmdline").read_bytes()):
+                    yield int(entry.name)
+
+
+def _sockets(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found = _SOCKET.fullmatch(str(Path(entry.path).readlink()))
+                if found:
+                    yield int(found[1])
