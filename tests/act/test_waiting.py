@@ -1,0 +1,77 @@
+"""An apply that waits for its confirmation, without one: its files in namespaces, where no libvirt and no lab is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from guestnet.act.confirm import Pending
+from guestnet.host import clock
+
+# What an apply leaves that was done, and waits for so many seconds.
+WAITS = """
+import sys
+from guestnet.act import confirm, journal
+head = journal.Head("apply", "/x.yaml")
+journal.Journal(head).keep()
+confirm._write(confirm._pending(head.id, int(sys.argv[1]), None))
+"""
+MAIN = "from guestnet.faces.cli import main; main()"
+# Has the host for two seconds.
+HOLDS = """
+import time
+from guestnet.host.lock import apply_lock
+with apply_lock():
+    print("held", flush=True)
+    time.sleep(2)
+"""
+CONFIRM = 'mkfifo /run/p; "$0" -c "$HOLDS" > /run/p & read said < /run/p; exec "$0" -c "$MAIN" confirm'
+SCRIPT = """
+set -e
+for folder in /run /var/lib /var/log /etc /usr/local; do mount -t tmpfs tmpfs $folder; done
+"$1" -c "$WAITS" "$2"; shift 2
+exec "$@"
+"""
+
+
+def within(seconds: int, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program where an apply waits for so many seconds more."""
+    return subprocess.run(
+        ["unshare", "-rmn", "sh", "-c", SCRIPT, "-", sys.executable, str(seconds), *argv],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "WAITS": WAITS, "HOLDS": HOLDS, "MAIN": MAIN},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("verb", [["setup"], ["setup", "--remove"]])
+def test_setup_is_refused(verb: list[str]) -> None:
+    done = within(30, sys.executable, "-c", MAIN, *verb)
+    assert done.returncode == 1
+    assert "waits for its confirmation, another" in done.stderr
+    assert "guestnet confirm keeps it, guestnet rollback undoes it; then try again" in done.stderr
+
+
+def test_confirm_waits_for_who_has_the_host() -> None:
+    done = within(30, "sh", "-c", CONFIRM, sys.executable)
+    assert (done.returncode, done.stderr) == (0, "confirmed: what was applied stays\n")
+
+
+def test_but_not_longer_than_there_is_time() -> None:
+    done = within(1, "sh", "-c", CONFIRM, sys.executable)
+    assert done.returncode == 1
+    assert "too late" in done.stderr or "is changing this host" in done.stderr
+
+
+def test_what_is_said_of_it() -> None:
+    now = clock.since_boot()
+    there, over = (Pending("x", 60, clock.boot(), now + left, None, 0) for left in (1000, -0.1))
+    assert "another " in str(there)
+    assert there.todo == "guestnet confirm keeps it, guestnet rollback undoes it"
+    assert "its time is over, and it is being undone" in str(over)
+    assert "guestnet confirm keeps" not in over.todo
+    assert "guestnet rollback" in over.todo
