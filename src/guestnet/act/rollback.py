@@ -83,8 +83,8 @@ def way(begun: Begun, libvirt: Libvirt, *, spare: bool = False) -> Way:
         and None not in (change.before, live.get(key))
         and change.before != live[key] == target[key]
     ]
-    last = not any(key.kind == "memory" for key in target)
-    plan = replace(plan, notices=(*plan.notices, *routers.notes(staying, facts, last=last)))
+    gone = not any(key.kind == "memory" for key in target)
+    plan = replace(plan, notices=(*plan.notices, *routers.notes(staying, facts, last=gone)))
     source = target.get(Key("memory", SOURCE))
     return Way(plan, theirs, source.text if isinstance(source, File) else None)
 
