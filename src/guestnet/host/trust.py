@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 
+import guestnet
 from guestnet.compile import sysctl, unit
 from guestnet.decide.desired import HOOKS
 from guestnet.words.problems import Problem, ProblemsError
 
 # Ours on the host, with all that is in them: what is compiled, the memory, the journal and the ways back.
 OURS = ("/var/lib/guestnet", "/run/guestnet", *HOOKS, sysctl.FILE, unit.FILE)
+CODE = os.path.dirname(guestnet.__file__)  # noqa: PTH120  as text, as all here
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _LINKS = 40  # on the way to a file, as the kernel has it (path_resolution(7))
 
@@ -27,10 +30,10 @@ Part = tuple[str, os.stat_result]
 def need_trusted(file: str) -> None:
     """`file` is the one that says what shall be. Raises ProblemsError with everything that others can write.
 
-    Who called sudo may own it: they are root already. Only of the file: what guestnet keeps is root's. A pipe without a
-    name is what our caller made it.
+    Who called sudo may own it, and guestnet's own code: they are root already. What guestnet keeps is root's. A pipe
+    without a name is what our caller made it.
     """
-    _refuse([*_problems(file, _way(file), _callers()), *_kept()])
+    _refuse([*_problems(file, _way(file), _callers()), *_code(_callers()), *_kept()])
 
 
 def need_kept() -> None:
@@ -50,6 +53,21 @@ def _callers() -> set[int]:
     return {0, int(caller)} if caller.isdecimal() else {0}
 
 
+def _code(owners: set[int]) -> Iterator[Problem]:
+    """Of what runs: the interpreter, the program, where modules are looked for, and guestnet's own package; of that the
+    first file alone, because what is wrong with one is mostly wrong with all. apply has units run it later, as root."""
+    package = CODE
+    for path in dict.fromkeys((sys.executable, sys.argv[0], *sys.path, package)):
+        if os.path.exists(path):  # noqa: PTH110  not all on sys.path are files
+            yield from _problems(path, _way(path), owners)
+    for inside in _inside(_way(package)[-1]):
+        found = list(_problems(inside[0], [inside], owners))
+        if found:
+            todo = f"chmod -R go-w {package}, or install guestnet again, as root"
+            yield Problem(found[0].what, todo)
+            return
+
+
 def _kept() -> Iterator[Problem]:
     for path in OURS:
         way = _way(path)
@@ -60,9 +78,11 @@ def _kept() -> Iterator[Problem]:
 
 def _problems(path: str, parts: list[Part], owners: set[int]) -> Iterator[Problem]:
     """What is wrong first on the way to `path`."""
-    last = parts[-1][0]
+    last, itself = parts[-1]
+    # The folder of a file is where its temporary stands, when it is written.
+    near = {last} if stat.S_ISDIR(itself.st_mode) else {last, os.path.dirname(last)}  # noqa: PTH120  as text
     for part, found in parts:
-        wrong = _wrong(part, found, owners, above=part not in (last, os.path.dirname(last)))  # noqa: PTH120  as text
+        wrong = _wrong(part, found, owners, above=part not in near)
         if wrong:
             yield Problem(f"{part} {wrong[0]}: that is as much as being root, who reads {path}", wrong[1])
             return
