@@ -30,10 +30,10 @@ Part = tuple[str, os.stat_result]
 def need_trusted(file: str) -> None:
     """`file` is the one that says what shall be. Raises ProblemsError with everything that others can write.
 
-    Who called sudo may own it, and guestnet's own code: they are root already. What guestnet keeps is root's. A pipe
-    without a name is what our caller made it.
+    Who called sudo may own it: they are root already. Only of the file: what guestnet keeps is root's. A pipe without a
+    name is what our caller made it.
     """
-    _refuse([*_problems(file, _way(file), _callers()), *_code(_callers()), *_kept()])
+    _refuse([*_problems(file, _way(file), _callers()), *_kept()])
 
 
 def need_kept() -> None:
@@ -53,10 +53,12 @@ def _callers() -> set[int]:
     return {0, int(caller)} if caller.isdecimal() else {0}
 
 
-def _code(owners: set[int]) -> Iterator[Problem]:
+def code() -> Iterator[Problem]:
     """Of what runs: the interpreter, the program, where modules are looked for, and guestnet's own package; of that the
-    first file alone, because what is wrong with one is mostly wrong with all. apply has units run it later, as root."""
-    package = CODE
+    first file alone, because what is wrong with one is mostly wrong with all. apply has units run it later, as root.
+
+    For doctor to tell, and nothing to refuse: who may write there has acted as root already when this is asked."""
+    owners, package = _callers(), CODE
     for path in dict.fromkeys((sys.executable, sys.argv[0], *sys.path, package)):
         if os.path.exists(path):  # noqa: PTH110  not all on sys.path are files
             yield from _problems(path, _way(path), owners)

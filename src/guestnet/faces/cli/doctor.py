@@ -27,9 +27,10 @@ def doctor(
 ) -> int:
     """Check this host for what keeps guests from their networks; exit code 1 when something is wrong."""
     from guestnet.act.survey import survey
-    from guestnet.decide.doctor import checks
+    from guestnet.decide import doctor as decided
     from guestnet.faces.cli.change import change
     from guestnet.faces.cli.online import host
+    from guestnet.host.trust import code
     from guestnet.host.uplink6 import uplink6
 
     options: Options = context.obj
@@ -38,7 +39,7 @@ def doctor(
         plan = survey(wanted, libvirt)[0]
         if missing and plan.changes:
             raise missing  # with something of ours on the host, it would be checked against nothing
-        found = checks(plan, uplink6(plan.facts))
+        found = decided.checks(plan, uplink6(plan.facts))
     if missing:
         typer.echo(f"{missing.what}: the host alone is checked", err=True)
     if fix and any(check.mends for check in found):
@@ -46,7 +47,8 @@ def doctor(
         change(asked, lambda: _wish(options, fix)[0], yes, verb="doctor --fix", question="Apply this?")
         with host(options, "doctor") as libvirt:
             plan = survey(wanted, libvirt)[0]
-            found = checks(plan, uplink6(plan.facts))
+            found = decided.checks(plan, uplink6(plan.facts))
+    found += tuple(decided.Check("guestnet's own code", one.what, "look", one.todo) for one in code())
     if options.format is Format.json:
         typer.echo(json.dumps([dataclasses.asdict(check) for check in found], indent=2))
     else:
