@@ -42,6 +42,7 @@ def restarted(checkout: Path | None) -> Left:
         host.shell("echo 1 > /proc/sys/net/ipv4/ip_forward; mkdir -p /etc/libvirt/hooks")
         if checkout is not None:
             entry = {"interface": "virbr84", "private_ip": ADDRESS, "port_map": {"tcp": [[PORT, TO]]}}
+            entry["private_ipv6"] = "fd00:84::10"  # one fork asks for it; the network has none
             host.write("/etc/libvirt/hooks/hooks.json", json.dumps({NAME: entry}))
             host.write("/etc/libvirt/hooks/qemu", (checkout / "hooks").read_text(), mode=0o755)
             host.libvirtd.restart()
