@@ -143,6 +143,15 @@ def test_a_first_apply_can_be_reviewed(lab: Lab) -> None:
     lab.host.guestnet("apply", "--yes", "--checksum", reviewed)
 
 
+def test_destroy_at_a_terminal(lab: Lab) -> None:
+    """The plan compared after the answer is the same, though it gives sysctls back."""
+    started, terminal = asked(lab, "destroy")
+    said = answered(started, terminal)
+    assert started.returncode == 0, said
+    assert "done: nothing of guestnet is left" in said
+    assert not lab.host.exists("/run/guestnet")
+
+
 FOREIGN = """
 <network><name>old</name><forward mode='nat'/><bridge name='virbr77'/>
 <ip address='192.168.77.1' netmask='255.255.255.0'><dhcp><range start='192.168.77.2' end='192.168.77.9'/></dhcp></ip>

@@ -78,6 +78,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     remembered = admitting(remembered, facts, wish.admit)
     facts = replace(facts, neighbours=whohas.asked(facts.neighbours, whereabouts.to_ask(world, facts)))
     facts = replace(facts, programs=listeners.programs(served.sockets(world, facts)))
+    before = remembered.sysctls  # also of those that this gives back, for the next look with this memory
     desired, remembered = desired_state(world, facts, remembered, hook_text(), let_in_text())
     if wish.spec is None:
         desired = {
@@ -105,6 +106,7 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     kept = {name for name, value in remembered.sysctls.items() if value != facts.settings.get(name)}
     kept -= {key.name for key in desired if key.kind == "setting"}
     stays = routers.notes(kept, facts, last=leaving)
+    remembered = replace(remembered, sysctls={**before, **remembered.sysctls})
     return Seen(replace(plan, notices=(*said, *waiting, *stays)), live, remembered, records)
 
 
