@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from guestnet.decide.facts import Facts
+from guestnet.decide.plan import make_plan
 from guestnet.decide.state import Change, File, Key
 from guestnet.faces import bug, cli
+from guestnet.faces.cli.change import show
 from guestnet.faces.cli.document import Document
+from guestnet.faces.cli.options import Format, Options
 from guestnet.spec import load
+from guestnet.spec.world import World
 from guestnet.words.problems import AsideError, GuestnetError
 from tests.faces.test_cli import SEED, run
 
@@ -90,3 +98,20 @@ def test_for_people_it_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     document = Document(verb="apply", data={"digest": "1"})
     document.print(GuestnetError("no"))
     assert capsys.readouterr() == ("", "")
+
+
+def test_who_is_asked_reads_the_plan_on_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = pty.openpty()
+    options = Options("x.yaml", None, Format.json, Document(wanted=True))
+    plan = make_plan(World((), ()), Facts(hostname="kvm1", libvirt="9.0.0"), {}, {})
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        show(plan, options, yes=True)
+        assert capsys.readouterr() == ("", "")
+        show(plan, options, yes=False)
+    os.close(ours)
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[-1]) == ("", "Nothing to do: the host is as the file says.")
+    assert told(capsys, options.document)["digest"] == plan.digest
