@@ -181,6 +181,13 @@ def test_what_confirms_and_what_undoes_looks_first(
         countdown._undo("none:///there")
 
 
+def test_a_sticky_folder_of_ours_says_how_to_mend_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "OURS", (str(file.parent),))
+    file.parent.chmod(0o1777)
+    with pytest.raises(ProblemsError, match=f"everybody to add to.*chmod go-w,-t {file.parent}"):
+        trust.need_kept()
+
+
 def _cli(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
     monkeypatch.setattr(trust, "OURS", (str(folder),))
     try:

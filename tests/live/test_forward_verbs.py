@@ -295,7 +295,8 @@ def test_refusals_touch_nothing(lab: Lab, words: tuple[str, ...], why: str) -> N
 
 
 def test_a_file_that_can_not_be_written(lab: Lab) -> None:
-    lab.host.shell("mkdir -p /run/ro; mount -t tmpfs none /run/ro; cp -a /etc/guestnet/guestnet.yaml /run/ro/f.yaml")
+    lab.host.shell("mkdir -p /run/ro; mount -t tmpfs -o mode=755 none /run/ro")
+    lab.host.shell("cp -a /etc/guestnet/guestnet.yaml /run/ro/f.yaml")
     lab.host.shell("mount -o remount,ro /run/ro")
     try:
         said = forward(lab, "add", "web1", "4082", "-f", "/run/ro/f.yaml", code=1)

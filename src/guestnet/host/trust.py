@@ -149,9 +149,10 @@ def _wrong(part: str, found: os.stat_result, owners: set[int], *, above: bool) -
     if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
         # As /tmp: others can add to it, and not replace what is not theirs. But what is added beside a file is used
         # in its stead, where it is not there yet.
-        return (
-            None if above else ("is for everybody to add to", "keep the file in a folder of root's, as /etc/guestnet")
-        )
+        if above:
+            return None
+        todo = "keep the file in a folder of root's, as /etc/guestnet"
+        return "is for everybody to add to", f"chmod go-w,-t {part}" if part.startswith(OURS) else todo
     if found.st_mode & stat.S_IWOTH:
         return "can be written by everybody", f"chmod go-w {part}"
     return f"can be written by group {found.st_gid}", f"chmod g-w {part}"
