@@ -56,7 +56,7 @@ def test_what_was_done(lab: Lab) -> None:
 
     added = told(lab, "forward", "add", "web1", "7070:70")["result"]
     assert (added["verb"], added["outcome"], added["rollback"]) == ("forward add", "done", True)
-    assert added["said"][-1].startswith("added to web1: 7070/tcp")
+    assert added["said"][-1].startswith("added to web1: 7070:70, in force")
     unknown = told(lab, "forward", "remove", "web1", "9", code=1)
     assert (unknown["result"]["outcome"], len(unknown["problems"])) == ("refused", 1)
 
