@@ -30,7 +30,7 @@ with apply_lock():
 CONFIRM = 'mkfifo /run/p; "$0" -c "$HOLDS" > /run/p & read said < /run/p; exec "$0" -c "$MAIN" confirm'
 SCRIPT = """
 set -e
-for folder in /run /var/lib /var/log /etc /usr/local; do mount -t tmpfs tmpfs $folder; done
+for folder in /run /var/lib /var/log /etc /usr/local; do mount -t tmpfs -o mode=755 tmpfs $folder; done
 "$1" -c "$WAITS" "$2"; shift 2
 exec "$@"
 """
