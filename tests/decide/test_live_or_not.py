@@ -60,7 +60,7 @@ def test_what_a_restart_does() -> None:
     after = Network(MTU, MTU, True)
     assert of_network(ON, after) == [
         (LINE, "by the restart"),
-        ("~ restarted", "restart: web1 without network for about 1 s"),
+        ("~ restarted", "restart: web1 without network for up to 1 s"),
     ]
     assert of_network(ON, after, NOBODY)[1] == ("~ restarted", "restart, no guest runs on it")
 

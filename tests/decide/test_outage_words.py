@@ -30,8 +30,8 @@ def edited(old: str, new: str) -> Network:
     ("before", "after", "hit", "long"),
     [
         (ON, edited("10.0.0.9", "10.0.0.8"), (), "none"),
-        (ON, edited('name="v"', 'name="w"'), ("web1",), "about 1 s"),
-        (replace(ON, wrong=(GONE,)), ON, ("web1",), "about 1 s"),
+        (ON, edited('name="v"', 'name="w"'), ("web1",), "up to 1 s"),
+        (replace(ON, wrong=(GONE,)), ON, ("web1",), "up to 1 s"),
         (replace(ON, wrong=("v is down",), unrecorded=("vnet0",)), ON, (), "none"),
         (replace(ON, running=None), ON, (), "none"),
         (ON, None, ("web1",), "for good"),

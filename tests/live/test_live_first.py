@@ -129,7 +129,7 @@ def test_a_restart_puts_its_guests_back_at_once(world: World) -> None:
     before, had = ports(lab, "lab"), leases(lab)
     assert "192.168.84." in "".join(had)
     lab.host.write(FILE, TEXT.replace("    dns:", "    domain: lab.internal\n    dns:"))
-    assert "restart: web1 without network for about 1 s" in lab.host.guestnet("plan").stdout
+    assert "restart: web1 without network for up to 1 s" in lab.host.guestnet("plan").stdout
     told = during(lab, lambda: apply(lab.host))
     assert {one["tcp"] for one in told.values()} == {"whole"}, told
     # 0.1 s where nobody else works. To wait until libvirt has its rules in would be 0.7, STP alone 4.

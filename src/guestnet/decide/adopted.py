@@ -100,7 +100,7 @@ def _waiting(name: str, network: Thing, facts: Facts) -> list[str]:
     guests = sorted(
         domain.name for domain in facts.domains if domain.running and any(nic.network == name for nic in domain.nics)
     )
-    hit = f", {', '.join(guests)} without network for about 1 s" if guests and netxml.own_bridge(network.xml) else ""
+    hit = f", {', '.join(guests)} without network for up to 1 s" if guests and netxml.own_bridge(network.xml) else ""
     reservations = " Until then addresses are not reserved by guestnet." if "dhcp-hostsdir" in "".join(lines) else ""
     now = f"To have it now{hit}: guestnet apply --restart"
     return ["\n".join([f"network {name}: this waits for its next restart.{reservations} {now}", *lines])]

@@ -23,7 +23,7 @@ _ITS_RULES = ", it runs on by libvirt's rules"
 _FOR_GOOD = "cuts off {} for good"
 _AT_START = "when it is started"
 _AT_RESTART = "at the next restart of the network"
-_OUTAGE = "restart: {} without network for about 1 s"
+_OUTAGE = "restart: {} without network for up to 1 s"
 _RULES_ANEW = "; but {} times 0.3 s without a way out: libvirt writes its NAT rules anew"
 
 

@@ -92,8 +92,8 @@ def cut_off(change: Change, facts: Facts) -> tuple[str, ...]:
 
 
 def outage(change: Change, facts: Facts) -> str:
-    """How long those of `cut_off` are without network: "none" where nobody is, "about 1 s", or "for good"."""
+    """How long those of `cut_off` are without network: "none" where nobody is, "up to 1 s", or "for good"."""
     if not cut_off(change, facts):
         return "none"
     stays = isinstance(change.after, Network) and change.after.running is not None
-    return "about 1 s" if stays else FOR_GOOD
+    return "up to 1 s" if stays else FOR_GOOD
