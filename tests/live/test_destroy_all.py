@@ -98,7 +98,9 @@ ip -d -o link | grep -o '^[^:]*: [^:]*:\|promiscuity [0-9]* \|allmulti [0-9]*' |
     "sysctls": r"sysctl -a 2>/dev/null | grep ^net | grep -vE 'nf_conntrack_count|stable_secret|gc_thresh|mtu_expires'",
     "libvirt": r"""
 for n in $(virsh -q net-list --all --name | sort); do virsh net-info $n; virsh net-dumpxml $n; done
-for d in $(virsh -q list --all --name | sort); do virsh dominfo $d | grep -v -e ^Id -e '^CPU time'; virsh dumpxml --inactive $d; done
+for d in $(virsh -q list --all --name | sort); do
+  virsh dominfo $d | grep -v -e ^Id -e '^CPU time'; virsh dumpxml --inactive $d
+done
 """,
     "units": "systemctl list-unit-files --no-legend; systemctl list-units --all --no-legend 'guestnet*'",
 }

@@ -33,7 +33,7 @@ def need_trusted(file: str) -> None:
     Who called sudo may own it: they are root already. Only of the file: what guestnet keeps is root's. A pipe without a
     name is what our caller made it.
     """
-    _refuse([*_problems(file, _way(file), _callers()), *_kept()])
+    _refuse([*_problems(file, _way(file), _callers(), ours=False), *_kept()])
 
 
 def need_kept() -> None:
@@ -78,13 +78,13 @@ def _kept() -> Iterator[Problem]:
             yield from _problems(inside[0], [inside], {0})
 
 
-def _problems(path: str, parts: list[Part], owners: set[int]) -> Iterator[Problem]:
+def _problems(path: str, parts: list[Part], owners: set[int], *, ours: bool = True) -> Iterator[Problem]:
     """What is wrong first on the way to `path`."""
     last, itself = parts[-1]
-    # The folder of a file is where its temporary stands, when it is written.
+    # What is added to a folder of ours is used, too.
     near = {last} if stat.S_ISDIR(itself.st_mode) else {last, os.path.dirname(last)}  # noqa: PTH120  as text
     for part, found in parts:
-        wrong = _wrong(part, found, owners, above=part not in near)
+        wrong = _wrong(part, found, owners, strict=ours and part in near)
         if wrong:
             yield Problem(f"{part} {wrong[0]}: that is as much as being root, who reads {path}", wrong[1])
             return
@@ -140,22 +140,20 @@ def _inside(folder: Part) -> Iterator[Part]:
         yield from _inside(part)
 
 
-def _wrong(part: str, found: os.stat_result, owners: set[int], *, above: bool) -> tuple[str, str] | None:
-    """What is wrong with it, and what to do. `above`: a folder in which only the next folder or link is looked for."""
+def _wrong(part: str, found: os.stat_result, owners: set[int], *, strict: bool) -> tuple[str, str] | None:
+    """What is wrong with it, and what to do. Not `strict`: root's own group may write, and others add to a folder in
+    which one thing is looked for that they can't replace, as in /tmp."""
     if found.st_uid not in owners:
         return f"belongs to {_user(found.st_uid)}", f"chown -h root {part}, or keep it elsewhere"
     if stat.S_ISLNK(found.st_mode) or stat.S_ISCHR(found.st_mode) or not found.st_mode & _OTHERS:
         return None  # a link has no mode, and root alone makes devices, as a terminal is one
     if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
-        # As /tmp: others can add to it, and not replace what is not theirs. But what is added beside a file is used
-        # in its stead, where it is not there yet.
-        if above:
-            return None
-        todo = "keep the file in a folder of root's, as /etc/guestnet"
-        return "is for everybody to add to", f"chmod go-w,-t {part}" if part.startswith(OURS) else todo
+        return ("is for everybody to add to", f"chmod go-w,-t {part}") if strict else None
     if found.st_mode & stat.S_IWOTH:
         return "can be written by everybody", f"chmod go-w {part}"
-    return f"can be written by group {found.st_gid}", f"chmod g-w {part}"
+    if found.st_gid or strict:
+        return f"can be written by group {found.st_gid}", f"chmod g-w {part}"
+    return None
 
 
 def _user(uid: int) -> str:
