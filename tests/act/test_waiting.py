@@ -28,6 +28,7 @@ with apply_lock():
     time.sleep(2)
 """
 CONFIRM = 'mkfifo /run/p; "$0" -c "$HOLDS" > /run/p & read said < /run/p; exec "$0" -c "$MAIN" confirm'
+ALONE = ["unshare", "-rmnpf", "--mount-proc", "--kill-child"]
 SCRIPT = """
 set -e
 for folder in /run /var/lib /var/log /etc /usr/local; do mount -t tmpfs -o mode=755 tmpfs $folder; done
@@ -37,9 +38,9 @@ exec "$@"
 
 
 def within(seconds: int, *argv: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program where an apply waits for so many seconds more."""
+    """Runs a program where an apply waits for so many seconds more; what counts that down ends with it."""
     return subprocess.run(
-        ["unshare", "-rmn", "sh", "-c", SCRIPT, "-", sys.executable, str(seconds), *argv],
+        [*ALONE, "sh", "-c", SCRIPT, "-", sys.executable, str(seconds), *argv],
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "WAITS": WAITS, "HOLDS": HOLDS, "MAIN": MAIN},
         capture_output=True,
         text=True,
