@@ -62,9 +62,11 @@ def carried(before: str, after: Made) -> Iterator[None]:
     if not old or not after.taps:
         yield
         return
-    for key, value in (("keep_addr_on_down", "1"), ("accept_dad", "0")):
+    was = {}
+    for key, value in ((f"net/ipv6/conf/{before}/keep_addr_on_down", "1"), (f"net/ipv6/conf/{before}/accept_dad", "0")):
         with _as_far_as_it_goes():
-            sysctl.write(f"net/ipv6/conf/{before}/{key}", value)
+            was[key] = sysctl.read(key)
+            sysctl.write(key, value)
     stop, stopped = os.pipe()
     ready = threading.Event()
     follower = threading.Thread(
@@ -74,6 +76,11 @@ def carried(before: str, after: Made) -> Iterator[None]:
     try:
         ready.wait(_PATIENCE)
         yield
+    except BaseException:
+        for key, former in was.items():
+            with _as_far_as_it_goes():  # the bridge may be still there, when libvirt has refused
+                sysctl.write(key, former or "")
+        raise
     finally:
         os.close(stopped)
         follower.join()

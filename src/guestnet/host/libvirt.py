@@ -203,14 +203,20 @@ class Libvirt:
             running = ""  # only a restart brings it back
         if running is not None and running != wanted:
             records = {port.UUIDString(): port.XMLDesc() for port in net.listAllPorts()}
-        with self._carried(net, name) if records and wanted is not None else contextlib.nullcontext():
-            if running is not None and running != wanted:
+        if running is None or running == wanted or wanted is None:
+            self._begin_or_end(net, running, wanted)
+        else:
+            with self._carried(net, name):
                 net.destroy()
-            if wanted is None:
-                return
-            if running != wanted:
                 net.create()
-        self._replug(net, name, records)
+        if wanted is not None:
+            self._replug(net, name, records)
+
+    def _begin_or_end(self, net: libvirt.virNetwork, running: str | None, wanted: str | None) -> None:
+        if running is None and wanted is not None:
+            net.create()
+        if running is not None and wanted is None:
+            net.destroy()
 
     @contextlib.contextmanager
     def _carried(self, net: libvirt.virNetwork, name: str) -> Iterator[None]:

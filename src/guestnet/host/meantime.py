@@ -21,21 +21,23 @@ def standing(table: str) -> Iterator[bool]:
         yield True
         return
     try:
-        holder = Talk("nft", "-i")
+        # Without a home it writes what it reads into /.nft.history (nft 1.0.6, libedit).
+        holder = Talk("nft", "-i", home="/dev/null")
     except GuestnetError:
         yield False
         return
     try:
         with contextlib.suppress(GuestnetError):  # it has ended: it refused
             holder.give(table)
-        yield _there()
+        yield _there(holder)
     finally:
         holder.close()
 
 
-def _there() -> bool:
+def _there(holder: Talk) -> bool:
+    """Not when it has ended: it refused, or knows no such tables (a kernel before 5.12)."""
     until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until:
+    while holder.lives and time.monotonic() < until:
         if succeeds("nft", "list", "table", *TABLE.split()):
             return True
         time.sleep(0.005)

@@ -82,11 +82,12 @@ class Talk:
     """A program that answers each line of JSON with one, until `close`. It ends when its input does, which it also does
     when we are killed."""
 
-    def __init__(self, *argv: str, keep: tuple[str, ...] = ()) -> None:
-        """keep: names of our own environment that it needs, too."""
+    def __init__(self, *argv: str, keep: tuple[str, ...] = (), home: str = "") -> None:
+        """keep: names of our own environment that it needs, too; home: its HOME, when it must have one."""
         # What it says on standard error; a pipe could fill up.
         self._complaints = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  closed by `close`
         self._heard = b""
+        more = {"HOME": home} if home else {}
         try:
             # Not in our session: Ctrl-C is ours to handle, and then it ends because its input does.
             self._program = subprocess.Popen(  # noqa: S603  argv is a list, made by us; no shell
@@ -94,13 +95,17 @@ class Talk:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,
-                env=ENVIRONMENT | {name: os.environ[name] for name in keep if name in os.environ},
+                env=ENVIRONMENT | {name: os.environ[name] for name in keep if name in os.environ} | more,
                 start_new_session=True,
             )
         except FileNotFoundError as error:
             self._complaints.close()
             package = (PACKAGES | SELDOM).get(argv[0], argv[0])
             raise GuestnetError(f"the program {argv[0]} is missing", f"install it: apt install {package}") from error
+
+    @property
+    def lives(self) -> bool:
+        return self._program.poll() is None
 
     @property
     def pid(self) -> int:
