@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from guestnet.act.survey import hook_text
-from guestnet.compile.hookprogram import PACKAGE, PARTS
+from guestnet.compile.hookprogram import PARTS
 from guestnet.faces import hook
 
 FOLDER = Path(hook.__file__).parent
@@ -43,7 +43,7 @@ def test_parts_use_only_those_before_them() -> None:
     for number, part in enumerate(PARTS):
         for node in ast.walk(tree(part)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("guestnet"):
-                before = [f"{PACKAGE}.{name}" for name in PARTS[:number]]
+                before = [f"{hook.__name__}.{name}" for name in PARTS[:number]]
                 assert node.module in before, f"{part} imports {node.module}"
                 assert all(one.asname is None for one in node.names), "as it is called in the one file"
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from guestnet.decide.acceptra import FORWARDING6
 from guestnet.decide.desired import desired_state
 from guestnet.decide.facts import Facts
 from guestnet.decide.plan import make_plan
+from guestnet.decide.routers import FORWARDING
 from guestnet.decide.state import Key, Setting, State
 from guestnet.spec.memory import Memory
 from guestnet.spec.world import World
@@ -18,7 +18,7 @@ from tests.compile.test_golden import GOLDEN, made
 WORLD, _ = made(GOLDEN / "030-seed-nat66", Memory())
 ONLY4, _ = made(GOLDEN / "010-seed-ipv4", Memory())
 RA = "net/ipv6/conf/eth0/accept_ra"
-FACTS = Facts("kvm1", "9.0.0", settings={RA: "1", "net/ipv4/ip_forward": "0", FORWARDING6: "0"})
+FACTS = Facts("kvm1", "9.0.0", settings={RA: "1", "net/ipv4/ip_forward": "0", FORWARDING[1]: "0"})
 
 
 def problems(facts: Facts, world: World = WORLD, live: State | None = None) -> list[str]:
@@ -43,11 +43,11 @@ def test_routes_that_the_kernel_learned_before_somebody_took_the_nic_over() -> N
     assert problems(facts, live=there) == [], "nothing starts, and forwarding is on"
 
 
-@pytest.mark.parametrize(("key", "said"), [(RA, "the host loses its own IPv6"), (FORWARDING6, "read-only here (set")])
+@pytest.mark.parametrize(("key", "said"), [(RA, "the host loses its own IPv6"), (FORWARDING[1], "read-only here (set")])
 def test_what_cannot_be_written_is_known_before(key: str, said: str) -> None:
     facts = replace(FACTS, learning=("eth0",), locked=frozenset({key}))
     (found,) = problems(facts)
     assert found.startswith(f"sysctl {key} can't be set to {'2' if key == RA else '1'}: ")
     assert said in found
-    right = replace(facts, settings={RA: "2", "net/ipv4/ip_forward": "0", FORWARDING6: "1"})
+    right = replace(facts, settings={RA: "2", "net/ipv4/ip_forward": "0", FORWARDING[1]: "1"})
     assert problems(right) == [], "it is as it should be"

@@ -153,7 +153,12 @@ def test_an_environment_of_others(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["chmod 777 /var/lib/guestnet/compiled", "chown 65534 /var/lib/guestnet/compiled/table.nft"]
+    "change",
+    [
+        "chmod 777 /var/lib/guestnet/compiled",
+        "chown 65534 /var/lib/guestnet/compiled/table.nft",
+        "chmod 666 /var/lib/guestnet/compiled/guests/web1",
+    ],
 )
 def test_what_others_may_write_is_not_used(host: Host, change: str) -> None:
     """Nor read by apply, which names it and what to do."""

@@ -23,7 +23,6 @@ PARTS = (
     "forwards",
     "main",
 )
-PACKAGE = "guestnet.faces.hook"
 
 
 def joined(parts: Mapping[str, str]) -> str:

@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from guestnet.decide.facts import Facts
+from guestnet.decide.routers import FORWARDING
 from guestnet.decide.state import Change, Setting
 from guestnet.words.problems import Problem
-
-FORWARDING6 = "net/ipv6/conf/all/forwarding"
 
 
 def problems(facts: Facts, changes: tuple[Change, ...], starting: Iterable[str]) -> Iterator[Problem]:
@@ -19,7 +18,7 @@ def problems(facts: Facts, changes: tuple[Change, ...], starting: Iterable[str])
         wanted = change.after.value if isinstance(change.after, Setting) else ""
         what = f"sysctl {change.key.name} can't be set to {wanted}: /proc/sys is mounted read-only here"
         yield Problem(f"{what}{_why(change)}", "set it from outside of this container, or mount it read-write")
-    on = any(change.key.name == FORWARDING6 and change.after == Setting("1") for change in changes)
+    on = any(change.key.name == FORWARDING[1] and change.after == Setting("1") for change in changes)
     if not on and not list(starting):
         return
     for nic in facts.learned:

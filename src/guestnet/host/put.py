@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guestnet.decide import acceptra
+from guestnet.decide.routers import FORWARDING
 from guestnet.decide.state import (
     Admit,
     Bridge,
@@ -88,7 +89,7 @@ def _set(key: str, value: str) -> None:
     now = sysctl.read(key)
     if now == value:
         return  # also where it could not be written
-    if key == acceptra.FORWARDING6 and now == "0":
+    if key == FORWARDING[1] and now == "0":
         for nic, accepts in netlink6.autoconfigured().items():
             if accepts != "2":
                 raise GuestnetError(*acceptra.flushed(nic, accepts))

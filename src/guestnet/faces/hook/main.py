@@ -96,7 +96,7 @@ def guest(name: str, operation: str) -> None:
     elif operation in ("started", "reconnect"):
         with_lock({name: True}, lambda: came(name, operation))
         for file in late if os.path.exists(LET_IN) else ():
-            # Nobody waits for it, and it has no lock. It is no part of this file, which each start reads and compiles.
+            # Nobody waits for it, and it has no lock. It is no part of this program, which each start loads.
             spawn([sys.executable, "-ISEXutf8", LET_IN, file], quiet=True)
     elif operation == "stopped":
         with_lock({name: False}, lambda: went(name))

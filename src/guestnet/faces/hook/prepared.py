@@ -28,14 +28,20 @@ def trust() -> None:
             found = os.stat(path)
         except FileNotFoundError:
             continue
-        if found.st_uid or found.st_mode & 0o022:
-            raise HookError(f"others than root may write {path}, so nothing of it is used; run guestnet plan")
+        need_roots(found, path)
+
+
+def need_roots(found: os.stat_result, path: str) -> None:
+    if found.st_uid or found.st_mode & 0o022:
+        raise HookError(f"others than root may write {path}, so nothing of it is used; run guestnet plan")
 
 
 def lines(name: str, folder: str = "guests") -> list[str]:
     """The lines prepared for a guest; none when there is no file for it."""
+    path = f"{COMPILED}/{folder}/{encoded(name)}"
     try:
-        with open(f"{COMPILED}/{folder}/{encoded(name)}") as source:
+        with open(path) as source:
+            need_roots(os.fstat(source.fileno()), path)
             found = source.read().split("\n")
     except OSError as trouble:
         if trouble.errno in NOT_THERE:
