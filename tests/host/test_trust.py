@@ -149,6 +149,46 @@ def test_everything_in_a_folder_of_ours(file: Path, monkeypatch: pytest.MonkeyPa
         (ours / name).chmod(0o600)
 
 
+def test_a_folder_of_ours_that_is_a_link(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root may have it, whose /var is small: what is used is what lies there."""
+    ours, there = file.parent / "ours", file.parent / "srv" / "gn"
+    monkeypatch.setattr(trust, "OURS", (str(ours),))
+    there.mkdir(parents=True)
+    (there / "rollback").write_text("")
+    for target in (str(there), "srv/gn", "srv/gn/../gn/deep/.."):
+        (there / "deep").mkdir(exist_ok=True)
+        ours.symlink_to(target)
+        trust.need_kept()
+        (there / "rollback").chmod(0o666)
+        with pytest.raises(ProblemsError, match=f"{there}/rollback can be written by everybody"):
+            trust.need_kept()
+        (there / "rollback").chmod(0o600)
+        ours.unlink()
+    ours.symlink_to(there / "none")
+    (there / "rollback").chmod(0o666)
+    trust.need_kept()  # nothing in `there` is what guestnet keeps
+
+
+def test_links_in_a_folder_of_ours(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, there = file.parent / "ours", file.parent / "srv"
+    monkeypatch.setattr(trust, "OURS", (str(ours),))
+    ours.mkdir()
+    (there / "gais").mkdir(parents=True)
+    (there / "gais" / "web1").write_text("")
+    (there / "memory").write_text("")
+    (ours / "memory.json").symlink_to(there / "memory")
+    (ours / "prefer-ipv6").symlink_to(there / "gais")
+    (ours / "round").symlink_to(".")
+    (ours / "nowhere").symlink_to(there / "none")
+    trust.need_kept()
+    for which in (there, there / "memory", there / "gais", there / "gais" / "web1"):
+        before = which.stat().st_mode
+        which.chmod(0o777)
+        with pytest.raises(ProblemsError, match=f"{which} can be written by everybody"):
+            trust.need_kept()
+        which.chmod(before)
+
+
 def test_guestnets_own_code(tmp_path: Path) -> None:
     """Installed as pip does it, and started as root: each file of it can be the one."""
     package = tmp_path / "site" / "guestnet"

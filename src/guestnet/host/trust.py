@@ -12,6 +12,7 @@ import pwd
 import stat
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import guestnet
 from guestnet.compile import sysctl, unit
@@ -27,13 +28,21 @@ _LINKS = 40  # on the way to a file, as the kernel has it (path_resolution(7))
 Part = tuple[str, os.stat_result]
 
 
+@dataclass(frozen=True)
+class _Way:
+    """From / to a file or folder, and what it leads to last; `whole`: that is there, and is what was looked for."""
+
+    parts: list[Part]
+    whole: bool
+
+
 def need_trusted(file: str) -> None:
     """`file` is the one that says what shall be. Raises ProblemsError with everything that others can write.
 
     Who called sudo may own it: they are root already. Only of the file: what guestnet keeps is root's. A pipe without a
     name is what our caller made it.
     """
-    _refuse([*_problems(file, _way(file), _callers(), ours=False), *_kept()])
+    _refuse([*_problems(file, _way(file).parts, _callers(), ours=False), *_kept()])
 
 
 def need_kept() -> None:
@@ -61,9 +70,9 @@ def code() -> Iterator[Problem]:
     owners, package = _callers(), CODE
     for path in dict.fromkeys((sys.executable, sys.argv[0], *sys.path, package)):
         if os.path.exists(path):  # noqa: PTH110  not all on sys.path are files
-            yield from _problems(path, _way(path), owners)
-    for inside in _inside(_way(package)[-1]):
-        found = list(_problems(inside[0], [inside], owners))
+            yield from _problems(path, _way(path).parts, owners)
+    for path, parts in _inside(_way(package)):
+        found = list(_problems(path, parts, owners))
         if found:
             todo = f"chmod -R go-w {package}, or install guestnet again, as root"
             yield Problem(found[0].what, todo)
@@ -73,9 +82,9 @@ def code() -> Iterator[Problem]:
 def _kept() -> Iterator[Problem]:
     for path in OURS:
         way = _way(path)
-        yield from _problems(path, way, {0})
-        for inside in _inside(way[-1]) if way[-1][0] == path else ():
-            yield from _problems(inside[0], [inside], {0})
+        yield from _problems(path, way.parts, {0})
+        for inside, parts in _inside(way):
+            yield from _problems(inside, parts, {0})
 
 
 def _problems(path: str, parts: list[Part], owners: set[int], *, ours: bool = True) -> Iterator[Problem]:
@@ -90,7 +99,7 @@ def _problems(path: str, parts: list[Part], owners: set[int], *, ours: bool = Tr
             return
 
 
-def _way(path: str) -> list[Part]:
+def _way(path: str) -> _Way:
     """All that is passed from / to the file or folder, each link and what it leads over, and itself, as far as it is
     there."""
     at, rest, links = "/", [*_words(os.path.join(os.getcwd(), path))], 0  # noqa: PTH109, PTH118  a Path would lose `..`
@@ -99,12 +108,13 @@ def _way(path: str) -> list[Part]:
         word = rest.pop(0)
         if word == "..":
             at = os.path.dirname(at)  # noqa: PTH120  it has no links in it any more, and was passed
+            parts.append((at, os.lstat(at)))  # again: the way may end here
             continue
         here = f"{at.rstrip('/')}/{word}"
         try:
             found = os.lstat(here)
         except (FileNotFoundError, NotADirectoryError):
-            break
+            return _Way(parts, whole=False)
         parts.append((here, found))
         if not stat.S_ISLNK(found.st_mode):
             at = here
@@ -112,32 +122,37 @@ def _way(path: str) -> list[Part]:
         links += 1
         target = os.readlink(here)  # noqa: PTH115  as it stands there
         if here.startswith("/proc/") and not os.path.lexists(os.path.join(at, target)):  # noqa: PTH118
-            break  # an open file without a name, as a pipe
+            return _Way(parts, whole=True)  # an open file without a name, as a pipe
         at = "/" if target.startswith("/") else at
         rest = [*_words(target), *rest]
-    return parts
+    return _Way(parts, whole=not rest)
 
 
 def _words(path: str) -> list[str]:
     return [word for word in path.split("/") if word not in ("", ".")]
 
 
-def _inside(folder: Part) -> Iterator[Part]:
-    """All that is in the folder, and in those in it; what is gone meanwhile is not there."""
-    if not stat.S_ISDIR(folder[1].st_mode):
+def _inside(way: _Way, seen: set[str] | None = None) -> Iterator[tuple[str, list[Part]]]:
+    """(path, what is on the way there) of all that is in the folder that the way leads to, and in those in it, also
+    where links lead elsewhere; what is gone meanwhile is not there. `seen`: folders not to look into again."""
+    folder, itself = way.parts[-1]
+    seen = set() if seen is None else seen
+    if not way.whole or not stat.S_ISDIR(itself.st_mode) or folder in seen:
         return
+    seen.add(folder)
     try:
-        names = sorted(os.listdir(folder[0]))  # noqa: PTH208  a guest has three files here, and there can be thousands
+        names = sorted(os.listdir(folder))  # noqa: PTH208  a guest has three files here, and there can be thousands
     except FileNotFoundError:
         return
     for name in names:
-        path = f"{folder[0]}/{name}"
+        path = f"{folder}/{name}"
         try:
-            part = (path, os.lstat(path))
+            found = os.lstat(path)
         except FileNotFoundError:
             continue
-        yield part
-        yield from _inside(part)
+        further = _way(path) if stat.S_ISLNK(found.st_mode) else _Way([(path, found)], whole=True)
+        yield path, further.parts
+        yield from _inside(further, seen)
 
 
 def _wrong(part: str, found: os.stat_result, owners: set[int], *, strict: bool) -> tuple[str, str] | None:
