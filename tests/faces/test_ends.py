@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from guestnet.faces.cli import document
+
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "seed.yaml"
 GUESTNET = [sys.executable, "-c", "from guestnet.faces.cli import main; main()"]
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
@@ -44,6 +48,32 @@ def test_errors_have_nobody_to_read_them(tmp_path: Path) -> None:
     done = subprocess.run(argv, stdout=theirs, stderr=theirs, check=False, env=BUFFERED)
     os.close(theirs)
     assert done.returncode == 1
+
+
+def test_nobody_reads_what_is_said_beside_the_data() -> None:
+    """A verb that has done all it was to do has not failed by that, and its data are there."""
+    argv = [*GUESTNET, "-f", str(EXAMPLE), "render", "--only", "xml"]
+    full = os.open("/dev/full", os.O_WRONLY)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=full, text=True, check=False, env=BUFFERED)
+    os.close(full)
+    assert (done.returncode, done.stdout.startswith("<network ")) == (0, True)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    again = subprocess.run(argv, stdout=subprocess.PIPE, stderr=theirs, text=True, check=False, env=BUFFERED)
+    os.close(theirs)
+    assert again.returncode == 0
+    assert len(again.stdout) == len(done.stdout)
+
+
+def test_there_is_one_way_to_say_something_beside_the_data() -> None:
+    """`progress` waits for its reader, `agreed` asks, and both say so there."""
+    faces = Path(document.__file__).parent.parent
+    found = {
+        path.name
+        for path in faces.rglob("*.py")
+        if "hook" not in path.parts and re.search(r"err=True|file=sys\.stderr", path.read_text())
+    }
+    assert found == {"aside.py", "report.py", "online.py"}
 
 
 # Asks as the verbs do; what those need before they ask is in no one's way here.

@@ -65,3 +65,10 @@ def test_what_was_done(lab: Lab) -> None:
     assert told(lab, "destroy", "--yes")["result"]["said"] == ["done: nothing of guestnet is left"]
     assert told(lab, "setup")["result"]["outcome"] == "done"
     assert told(lab, "setup", "--remove")["result"]["outcome"] == "done"
+
+
+def test_what_was_done_is_told_when_nobody_reads_the_rest(lab: Lab) -> None:
+    unheard = ("sh", "-c", 'exec "$@" 2>/dev/full', "sh")
+    assert told(lab, "apply", "--yes", "--confirm", "60", prefix=unheard)["result"]["outcome"] == "done"
+    assert told(lab, "confirm", prefix=unheard)["result"]["outcome"] == "done"
+    assert told(lab, "rollback", "--yes", prefix=unheard)["result"]["outcome"] == "done"

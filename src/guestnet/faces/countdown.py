@@ -10,9 +10,9 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
 from math import inf
 
+from guestnet.faces.aside import say
 from guestnet.words.problems import GuestnetError
 
 _LOOK = 1.0  # seconds: how soon it sees that it was confirmed
@@ -72,8 +72,7 @@ def _undo(uri: str | None) -> None:
 
 def _say(text: str) -> None:
     """A log that cannot be written, as on a full disk, must not end the countdown."""
-    with suppress(OSError, ValueError):
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+    say(f"{time.strftime('%H:%M:%S')} {text}")
 
 
 def _end(_number: int, _frame: object) -> None:

@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from guestnet.faces.aside import say
 from guestnet.words.problems import GuestnetError
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ def _failed(error: GuestnetError, code: int, document: Document, text: str = "")
 
 
 def _said(text: str, code: int) -> int:
-    with contextlib.suppress(OSError, ValueError):  # there may be nobody to say it to
-        print(text, file=sys.stderr, flush=True)
+    say(text)
     return code
 
 

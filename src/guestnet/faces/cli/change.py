@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
 from guestnet.act import apply as act
 from guestnet.act import confirm, journal
 from guestnet.act.confirm import guarded
@@ -21,6 +19,7 @@ from guestnet.decide.atstake import at_stake
 from guestnet.decide.plan import Plan
 from guestnet.decide.prefer.wanted import left
 from guestnet.decide.state import Change
+from guestnet.faces.aside import say
 from guestnet.faces.cli.document import Document
 from guestnet.faces.cli.online import agreed, host
 from guestnet.faces.cli.options import Format, Options
@@ -93,7 +92,7 @@ def _ended(options: Options, head: Head, aside: tuple[AsideError, ...], done: st
     options.document.left += aside
     options.document.rollback = confirm.leads_back(head)
     for error in aside:
-        typer.echo(str(error), err=True)
+        say(str(error))
     if done:
         options.document.say("the rest is done; guestnet plan shows what is left" if aside else done)
     return int(bool(aside))
@@ -131,7 +130,7 @@ def edit(
         _with_file(options, held, Edit(source.decode(), found.text), plan, _again(wanted, held.libvirt, memory))
         for note in plan.notices:
             if note not in pending.notices:
-                typer.echo(f"note: {note}", err=True)
+                say(f"note: {note}")
     return found, plan
 
 
@@ -270,7 +269,7 @@ def _seconds(plan: Plan, care: Care, yes: bool, spared: str) -> int | None:
     if care.confirm is not None or care.never or not at_stake(plan):
         return care.confirm
     if sys.stdin.isatty():
-        typer.echo(f"so it undoes itself after {confirm.DEFAULT} s, unless: guestnet confirm", err=True)
+        say(f"so it undoes itself after {confirm.DEFAULT} s, unless: guestnet confirm")
         return confirm.DEFAULT
     if yes:
         what = f"the SSH session that this is applied from is at stake; {spared}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.faces.cli.options import Options
 
 
@@ -19,5 +20,5 @@ def confirm(context: typer.Context) -> int:
     need_kept()
     said = act.confirm()
     options.document.done.append(said)
-    typer.echo(said, err=True)
+    say(said)
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.faces.cli.document import Document
 from guestnet.faces.cli.options import DEFAULT_FILE, Format, Options
 
@@ -41,7 +42,7 @@ def doctor(
             raise missing  # with something of ours on the host, it would be checked against nothing
         found = decided.checks(plan, uplink6(plan.facts))
     if missing:
-        typer.echo(f"{missing.what}: the host alone is checked", err=True)
+        say(f"{missing.what}: the host alone is checked")
     if fix and any(check.mends for check in found):
         asked = dataclasses.replace(options, document=Document(wanted=options.document.wanted))
         change(asked, lambda: _wish(options, fix)[0], yes, verb="doctor --fix", question="Apply this?")

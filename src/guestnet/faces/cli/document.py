@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.words.problems import AsideError, GuestnetError, Problem, ProblemsError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Document:
     def say(self, text: str) -> None:
         """On stderr, too."""
         self.said.append(text)
-        typer.echo(text, err=True)
+        say(text)
 
     def tell(self, text: str) -> None:
         """On stdout, where that is for people."""

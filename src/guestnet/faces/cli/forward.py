@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.faces.cli.options import Format, Never, Options
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add, remove and list forwards.")
@@ -85,7 +86,7 @@ def list_(
         typer.echo(f'{{"forwards": [\n  {lines}\n]}}')
         return 0
     if not found:
-        typer.echo(f"no forward{f' of {guest}' if guest else ''} is applied", err=True)
+        say(f"no forward{f' of {guest}' if guest else ''} is applied")
         return 0
     typer.echo("\n".join(forwards.aligned([forwards.head(), *map(forwards.cells, found)], right=2)))
     return 0

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.faces.cli.options import Options, text_only
 
 
@@ -33,9 +34,9 @@ def init(
         return _written(_of_host(context.obj, output), output)
     made = convert(_read(hooks_json), hooks_json)
     for note in made.notes:
-        typer.echo(note, err=True)
+        say(str(note))
     if made.notes:
-        typer.echo(f"{len(made.notes)} not carried over, or not as before; the file says so too", err=True)
+        say(f"{len(made.notes)} not carried over, or not as before; the file says so too")
     return _written(made.text, output)
 
 
@@ -47,7 +48,7 @@ def _written(text: str, output: str | None) -> int:
         typer.echo(text.encode(), nl=False)  # YAML is UTF-8, whatever the terminal has
         return 0
     files.write(output, File(text, 0o644))
-    typer.echo(f"{output} is written. Read it, then: guestnet -f {output} plan", err=True)
+    say(f"{output} is written. Read it, then: guestnet -f {output} plan")
     return 0
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from guestnet.decide.desired import MEMORY
+from guestnet.faces.aside import say
 from guestnet.host import files
 from guestnet.host.chance import chance
 from guestnet.spec import load
@@ -22,5 +22,5 @@ def offline_world(path: str) -> tuple[Spec, World]:
     memory = from_text(remembered.text, MEMORY) if remembered else Memory()
     world, then = resolve(spec, memory, random=chance(), taken=Taken(), macs={})
     if then != memory:
-        print("some values are not remembered yet; apply may choose others, to fit this host", file=sys.stderr)
+        say("some values are not remembered yet; apply may choose others, to fit this host")
     return spec, world

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.faces.cli.options import Format, Options
 
 PENDING = 2
@@ -32,7 +33,7 @@ def plan(
     else:
         print_plan(made, pending=True)
     for one in unfinished():
-        typer.echo(str(one), err=True)
+        say(str(one))
     if made.problems:
         return 1
     return PENDING if detailed and made.changes else 0

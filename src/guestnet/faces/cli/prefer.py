@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.faces.cli.options import Format, Options, text_only
 from guestnet.words.problems import AsideError, GuestnetError
 
@@ -87,7 +87,7 @@ def _prefer(options: Options, name: str, asked: str) -> int:
     with changing(options, "prefer-ipv6") as held:
         seen = look(wish(options), held.libvirt)
         guest = _guest(seen.plan.world, name, options.file)
-        found = prefer(held.libvirt, seen, guest, asked, _report)
+        found = prefer(held.libvirt, seen, guest, asked, say)
     if found.windows:
         return _windows(options, name, asked, found)
     if found.was != found.now:
@@ -97,7 +97,7 @@ def _prefer(options: Options, name: str, asked: str) -> int:
     else:
         _print(seen.plan.world, guest, asked, found)
     for one in found.odd:
-        _report(f"gai.conf: {one}")
+        say(f"gai.conf: {one}")
     return 0
 
 
@@ -107,7 +107,7 @@ def _windows(options: Options, name: str, asked: str, found: Preferred) -> int:
     from guestnet.decide.prefer.printed import netsh
 
     what = f"guest {name} runs {found.version}, which has no gai.conf; nothing was changed"
-    _report(f"{what}. As administrator in it:")
+    say(f"{what}. As administrator in it:")
     commands = netsh([IPv6Network(prefix) for prefix in found.prefixes])
     if options.format is Format.json:
         options.document.left.append(AsideError(what, "as administrator in it: commands"))
@@ -176,7 +176,7 @@ def _undo(options: Options, name: str) -> int:
     else:
         typer.echo(f"/etc/gai.conf of {name} {what}")
     if _still_wanted(options, name):
-        _report(f"{options.file} says prefer_ipv6: true for {name}: take that out, or the next apply writes it again")
+        say(f"{options.file} says prefer_ipv6: true for {name}: take that out, or the next apply writes it again")
     return 0
 
 
@@ -190,7 +190,3 @@ def _still_wanted(options: Options, name: str) -> bool:
     except GuestnetError:
         return False
     return guest is not None and guest.prefer_ipv6
-
-
-def _report(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.faces.cli.options import Format, Options
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def reach(
         first = families(host.world, host.facts, preferences.records())
         return _predicted(options, cells, _modes(host.world), first)
     begun = time.monotonic()
-    found, dead = unanswered(host, measure(host, cells, _report, how))
+    found, dead = unanswered(host, measure(host, cells, say, how))
     seconds = time.monotonic() - begun
-    followed = {**broken_hops(host, [one for one in found if one.cell.key not in dead], drift, _report, how), **dead}
+    followed = {**broken_hops(host, [one for one in found if one.cell.key not in dead], drift, say, how), **dead}
     if options.format is Format.json:
         typer.echo(json.dumps({"cells": [_data(one.cell) | _heard(one, followed) for one in found]}, indent=2))
     else:
@@ -72,10 +72,6 @@ def _how(probe: bool, lan: bool, source: str | None) -> How:
         return How(lan, "" if source is None else parse_remote(source))
     except WrongError as error:
         raise GuestnetError(error.what, error.todo) from None
-
-
-def _report(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _modes(world: World) -> dict[str, str]:

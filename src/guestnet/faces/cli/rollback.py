@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.faces.cli.options import Never, Options
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _back(options: Options, held: Held, yes: bool, never: bool) -> int:
     aside = confirm.back(begun, way, held.libvirt, document.report)
     document.left += aside
     for error in aside:
-        typer.echo(str(error), err=True)
+        say(str(error))
     done = f"the host is as it was before the {_name(begun)}"
     document.say(f"the rest is done: but for that {done}{_later(way)}" if aside else f"done: {done}")
     _say(document, begun.head.file, edited=edit is not None, source=way.source)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.faces.cli.options import Format, Options
 from guestnet.words.problems import GuestnetError
 
@@ -197,6 +198,6 @@ def _odd(content: bytes | None) -> None:
 
     odd = parse(content or b"").odd
     for one in odd[:_SHOWN]:
-        print(f"gai.conf: {one}", file=sys.stderr)
+        say(f"gai.conf: {one}")
     if len(odd) > _SHOWN:
-        print(f"gai.conf: {len(odd) - _SHOWN} more lines are not as they seem", file=sys.stderr)
+        say(f"gai.conf: {len(odd) - _SHOWN} more lines are not as they seem")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from guestnet.faces.aside import say
 from guestnet.faces.cli.options import Format, Options
 from guestnet.words.ports import LAST_PORT
 from guestnet.words.problems import GuestnetError
@@ -40,7 +40,7 @@ def why(  # noqa: PLR0913, PLR0917  typer's
     options: Options = context.obj
     protocol, number = _port(port)
     host, drift = place(options, "why", address or [])
-    found, skipped = follow(host, Question(source, target, protocol, number), drift, _report, lan=lan)
+    found, skipped = follow(host, Question(source, target, protocol, number), drift, say, lan=lan)
     if not found:
         raise GuestnetError("; ".join(skipped), "see guestnet status")
     if options.format is Format.json:
@@ -50,12 +50,8 @@ def why(  # noqa: PLR0913, PLR0917  typer's
             typer.echo("" if i else None, nl=bool(i))
             _print(one, protocol)
     for line in skipped:
-        print(line, file=sys.stderr)
+        say(line)
     return 0 if all(one.why.reached for one in found) else 1
-
-
-def _report(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _data(one: Answer) -> dict[str, Any]:
