@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -53,6 +54,14 @@ def test_errors(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(load, "read_spec", broken)
     code, out, err = run(capsys, "--format", "json", "check", "-f", str(SEED))
     assert (code, json.loads(out)["problems"][0]["what"]) == (3, err.splitlines()[0])
+
+    def unreadable(_path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(load, "read_spec", unreadable)
+    code, out, err = run(capsys, "--format", "json", "check", "-f", str(SEED))
+    assert (code, err) == (1, "Input/output error\n")
+    assert json.loads(out) == {"problems": [{"what": "Input/output error", "todo": ""}]}
 
     def interrupted(_path: Path) -> None:
         raise KeyboardInterrupt

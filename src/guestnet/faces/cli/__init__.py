@@ -82,7 +82,7 @@ def run(argv: list[str]) -> int:
         sys.stderr.close()  # the reader has gone: nothing to say, and nobody to say it to
         return 1
     except OSError as error:  # the doors name their own troubles; what is left is mostly our output
-        return _said(f"{error.strerror or error}", 1)
+        return _failed(GuestnetError(error.strerror or str(error)), 1, document)
     except Exception as error:  # noqa: BLE001  the boundary: what arrives here is a bug of ours
         from guestnet.faces.bug import write_log
 
@@ -116,15 +116,10 @@ def _run(argv: list[str], document: Document) -> int:
 
 def _failed(error: GuestnetError, code: int, document: Document, text: str = "") -> int:
     """Says so to the person, as `text` if that is another, and to the program that asked for a document."""
-    _said(text or str(error), code)
+    say(text or str(error))
     with contextlib.suppress(OSError, ValueError):
         document.print(error)
         sys.stdout.flush()
-    return code
-
-
-def _said(text: str, code: int) -> int:
-    say(text)
     return code
 
 
