@@ -14,6 +14,7 @@ from pathlib import Path
 
 from guestnet.words.problems import GuestnetError
 from guestnet.words.remedy import remedy
+from guestnet.words.shown import shown
 
 FOLDER = Path("/run/guestnet")
 NAMES = ("apply.lock", "rules.lock", "probe.lock", "countdown.lock")
@@ -143,7 +144,7 @@ def _holder(descriptor: int) -> str:
     # The program is Python; what was said to it begins with ours.
     start = next((i for i, word in enumerate(words) if Path(word).name.startswith("guestnet")), 0)
     said = " ".join([Path(words[start]).name, *words[start + 1 :]]) if words else "?"
-    return f"process {pid}, {said}, since {since}"
+    return f"process {pid}, {shown(said)}, since {since}"
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
-"""Text of a guest, which may be anything, made fit for a terminal: one line, not long, no control characters."""
+"""Text of a guest or another process, which may be anything, made fit for a terminal: one line, not long, no control
+characters."""
 
 from __future__ import annotations
 
