@@ -61,16 +61,26 @@ def test_an_apply_that_goes_on_is_cut_off_or_waits() -> None:
             (cut,) = unfinished(host)
             assert cut["state"] == "cut off"
             assert (cut["seconds"] is not None) == seconds
+            planned = host.guestnet("--format", "json", "plan", "--detailed-exitcode", check=False)
+            data = json.loads(planned.stdout)
+            assert (planned.returncode, data["changes"]) == (2, [])
+            assert [one["state"] for one in data["unfinished"]] == ["cut off"]
+            assert "Nothing to do" not in (shown := host.guestnet("plan").stdout)
+            assert "The host is as the file says, but an apply was cut off" in shown
+            assert "none: the host is as the file says, but an apply was cut off" in host.guestnet("status").stdout
             for said in (line(host), host.guestnet("plan").stderr):
                 assert "an earlier apply was cut off (apply of 20" in said
                 assert "guestnet rollback takes back what it had begun, and so does the next apply" in said
                 assert ("or it undoes itself in " in said) == seconds
             host.guestnet("rollback", "--yes")
             assert unfinished(host) == []
+            assert json.loads(host.guestnet("--format", "json", "plan").stdout)["unfinished"] == []
         host.write(JOURNAL, "garbage\n")
         assert "its journal is damaged: guestnet apply makes the host what the file says" in line(host)
         host.run(["rm", JOURNAL])
         host.guestnet("apply", "--yes", "--confirm", "100")
+        assert host.guestnet("plan", "--detailed-exitcode").returncode == 0, "it is done, and only waits"
+        assert "Nothing to do: the host is as the file says." in host.guestnet("plan").stdout
         (waits,) = unfinished(host)
         assert waits["state"] == "waits"
         assert 60 < waits["seconds"] <= 100

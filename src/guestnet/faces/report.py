@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 AS_WRITTEN = "the host is as the file says"
+CUT_OFF = "but an apply was cut off"  # beside that
 _LOOKS = {"+": "green", "-": "red", "~": "yellow"}
 _IMPACT_COLUMN = 64
 _WIDTH = 100
@@ -27,8 +28,10 @@ _FLIPS = 24  # lines: a first file of six networks would fill the screen
 _UNKNOWN = "what the file said before is not known, so neither is which cells change"
 
 
-def print_plan(plan: Plan, *, pending: bool, nothing: str = AS_WRITTEN, out: TextIO | None = None) -> None:
-    """On `out`, or stdout; with `pending`, the last line says how to apply. `nothing`: why there is nothing to do."""
+def print_plan(
+    plan: Plan, *, pending: bool, nothing: str = f"Nothing to do: {AS_WRITTEN}.", out: TextIO | None = None
+) -> None:
+    """On `out`, or stdout; with `pending`, the last line says how to apply. `nothing`: that line, without changes."""
     from rich.console import Console  # noqa: PLC0415  only verbs that print a plan wait for its import
 
     console = Console(file=out, highlight=False, soft_wrap=True, markup=False)
@@ -55,7 +58,7 @@ def print_plan(plan: Plan, *, pending: bool, nothing: str = AS_WRITTEN, out: Tex
         hint = "  Apply with: guestnet apply" if pending else ""
         console.print(f"{impact(plan)}{hint}        (plan {plan.digest})")
     else:
-        console.print(f"Nothing to do: {nothing}.")
+        console.print(nothing)
 
 
 def _print_flips(plan: Plan, console: Console) -> None:

@@ -207,12 +207,13 @@ def ask(question: str, yes: bool, held: Held, plan: Plan, again: Callable[[], Pl
 
 
 def show(plan: Plan, options: Options, nothing: str = AS_WRITTEN, *, yes: bool) -> None:
-    """A program gets it with the result; whoever is asked beside that reads it on stderr. `yes`: nobody is."""
+    """A program gets it with the result; whoever is asked beside that reads it on stderr. `yes`: nobody is.
+    `nothing`: why there is nothing to do."""
     if options.format is Format.json:
         options.document.data = plan_data(plan)
     if options.format is not Format.json or (not yes and sys.stdin.isatty()):
         out = sys.stderr if options.format is Format.json else sys.stdout
-        print_plan(plan, pending=False, nothing=nothing, out=out)
+        print_plan(plan, pending=False, nothing=f"Nothing to do: {nothing}.", out=out)
 
 
 def attended(plan: Plan, yes: bool, never: bool, spared: str) -> None:

@@ -17,6 +17,7 @@ def status(context: typer.Context) -> int:
     from guestnet.decide.status import make_status
     from guestnet.faces import forwards
     from guestnet.faces.cli.online import host, wish
+    from guestnet.faces.report import AS_WRITTEN, CUT_OFF
     from guestnet.spec.models import Spec
     from guestnet.spec.show import applied
 
@@ -27,16 +28,18 @@ def status(context: typer.Context) -> int:
     found = make_status(seen.plan, seen.live, seen.preferred)
     running = [domain.name for domain in seen.plan.facts.domains if domain.running]
     listed = forwards.of(json.loads(applied(wanted.spec or Spec(), seen.plan.world)), running)
+    left = unfinished()
     if options.format is Format.json:
         more = {"forwards": [forwards.data(one) for one in listed], "notices": list(seen.plan.notices)}
-        more["unfinished"] = [dataclasses.asdict(one) for one in unfinished()]
+        more["unfinished"] = [dataclasses.asdict(one) for one in left]
         typer.echo(json.dumps({**dataclasses.asdict(found), **more}, indent=2))
         return 0
     lines = tuple(map(forwards.line, listed))
     for title, rows in (("networks", found.networks), ("guests", found.guests), ("forwards", lines)):
         _print(title, rows)
-    _print("drift", [(line,) for line in found.drift] or [("none: the host is as the file says",)])
-    _print("unfinished", [(str(one),) for one in unfinished()])
+    but = f", {CUT_OFF}" if any(one.state == "cut off" for one in left) else ""
+    _print("drift", [(line,) for line in found.drift] or [(f"none: {AS_WRITTEN}{but}",)])
+    _print("unfinished", [(str(one),) for one in left])
     for note in [note for note in seen.plan.notices if note not in found.drift]:
         typer.echo("note       " + note.replace("\n", f"\n{'':<11}"))
     return 0
