@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
 
+from guestnet.act import journal
 from guestnet.act.confirm import Pending
 from guestnet.host import clock
 
@@ -60,6 +62,15 @@ def test_setup_is_refused(verb: list[str]) -> None:
 def test_confirm_waits_for_who_has_the_host() -> None:
     done = within(30, "sh", "-c", CONFIRM, sys.executable)
     assert (done.returncode, done.stderr) == (0, "confirmed: what was applied stays\n")
+
+
+def test_from_what_is_confirmed_rollback_goes_back() -> None:
+    done = within(30, sys.executable, "-c", MAIN, "--format", "json", "confirm")
+    assert json.loads(done.stdout)["result"]["rollback"] is True
+    script = f'"$0" -c "$MAIN" confirm; rm {journal.POINT}; "$0" -c "$MAIN" --format json confirm'
+    again = within(30, "sh", "-c", script, sys.executable)
+    assert "it was confirmed already" in again.stderr
+    assert json.loads(again.stdout)["result"]["rollback"] is False, "there is nothing to go back from"
 
 
 def test_but_not_longer_than_there_is_time() -> None:

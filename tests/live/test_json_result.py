@@ -51,7 +51,8 @@ def test_what_was_done(lab: Lab) -> None:
     )
     assert done["result"]["done"] == [change["summary"] for change in planned["changes"]]
     assert (done["problems"], done["digest"]) == ([], planned["digest"])
-    assert told(lab, "confirm")["result"]["done"] == ["confirmed: what was applied stays"]
+    confirmed = told(lab, "confirm")["result"]
+    assert (confirmed["done"], confirmed["rollback"]) == (["confirmed: what was applied stays"], True)
     assert told(lab, "apply", "--yes")["result"]["outcome"] == "nothing to do"
 
     added = told(lab, "forward", "add", "web1", "7070:70")["result"]

@@ -161,6 +161,12 @@ def leads_back(head: Head) -> bool:
     return head.verb != ROLLBACK and _stands() == head.id
 
 
+def goes_back() -> bool:
+    """Whether `guestnet rollback` goes back from the apply that was done last."""
+    begun = _point()
+    return begun is not None and leads_back(begun.head)
+
+
 def forget(how: Literal["confirmed", "undone", ""] = "", spared: tuple[Key, ...] = ()) -> None:
     """Nothing waits any more; `how` that came, and what was `spared` in the undoing, for who asks."""
     if Path(PATH).exists():
@@ -213,11 +219,15 @@ def _pending(name: str, seconds: int, uri: str | None) -> Pending:
 
 def _stands() -> str:
     """The id of the apply that was done last; "" when that is not known."""
-    try:
-        begun = journal.point()
-    except GuestnetError:
-        return ""
+    begun = _point()
     return begun.head.id if begun is not None else ""
+
+
+def _point() -> Begun | None:
+    try:
+        return journal.point()
+    except GuestnetError:
+        return None
 
 
 def _last() -> tuple[str, str]:

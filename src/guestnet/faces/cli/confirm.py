@@ -20,5 +20,6 @@ def confirm(context: typer.Context) -> int:
     need_kept()
     said = act.confirm()
     options.document.done.append(said)
+    options.document.rollback = act.goes_back()
     say(said)
     return 0
