@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 
 import pytest
 
-from guestnet.act import journal
+from guestnet.act import confirm, journal
 from guestnet.act.confirm import Pending
+from guestnet.act.unfinished import unfinished
 from guestnet.host import clock
 
 # What an apply leaves that was done, and waits for so many seconds.
@@ -28,6 +30,20 @@ from guestnet.host.lock import apply_lock
 with apply_lock():
     print("held", flush=True)
     time.sleep(2)
+"""
+# What is said of it with so many seconds left, and of one that was cut off.
+TOLD = """
+import sys
+from guestnet.act import confirm, journal
+from guestnet.act.unfinished import unfinished
+for seconds in map(float, sys.argv[1:]):
+    confirm._write(confirm._pending(confirm._stands(), seconds, None))
+    print(*unfinished())
+written = journal.Journal(journal.Head("apply", "/x.yaml"))
+written.begin()
+for seconds in map(float, sys.argv[1:]):
+    confirm._write(confirm._pending(confirm._stands(), seconds, None))
+    print(*unfinished())
 """
 CONFIRM = 'mkfifo /run/p; "$0" -c "$HOLDS" > /run/p & read said < /run/p; exec "$0" -c "$MAIN" confirm'
 ALONE = ["unshare", "-rmnpf", "--mount-proc", "--kill-child"]
@@ -87,3 +103,26 @@ def test_what_is_said_of_it() -> None:
     assert "its time is over, and it is being undone" in str(over)
     assert "guestnet confirm keeps" not in over.todo
     assert "guestnet rollback" in over.todo
+
+
+def test_the_seconds_that_are_left() -> None:
+    """Up to the next whole one: nobody is told that there are 0 s while there is time."""
+    done = within(30, sys.executable, "-c", TOLD, "40.4", "0.4", "0")
+    waits, soon, over, cut_off, cut_soon, cut_over = done.stdout.splitlines()
+    assert "waits for its confirmation, another 41 s: " in waits
+    assert "waits for its confirmation, another 1 s: guestnet confirm keeps it" in soon
+    assert "its time is over, and it is being undone: what becomes of that is in " in over
+    assert cut_off.endswith("; or it undoes itself in 41 s")
+    assert cut_soon.endswith("; or it undoes itself in 1 s")
+    assert cut_over.endswith("; its time is over, and it is being undone")
+
+
+def test_one_number_of_seconds_in_all_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock goes on between two looks at it; here by a second a look, as it would around a full one."""
+    start, looks = clock.since_boot(), itertools.count()
+    monkeypatch.setattr(clock, "since_boot", lambda: start + next(looks))
+    pending = Pending("x", 60, clock.boot(), start + 30, None, 0)
+    monkeypatch.setattr(confirm, "waiting", lambda: pending)
+    monkeypatch.setattr(journal, "left", lambda: None)
+    (waits,) = unfinished()
+    assert f"another {waits.seconds} s" in waits.what

@@ -27,6 +27,7 @@ from guestnet.words.problems import AsideError, GuestnetError
 
 PATH = "/var/lib/guestnet/confirm.json"
 DEFAULT, MOST = 60, 86400  # seconds
+OVER = "its time is over, and it is being undone"
 _LAST = lock.FOLDER / lock.LAST
 _KIND, _VERSION = "guestnet confirm", 1
 
@@ -47,15 +48,27 @@ class Pending:
         """Seconds; none after another boot: who should have confirmed has lost the host."""
         return max(0.0, self.until - clock.since_boot()) if self.boot == clock.boot() else 0.0
 
+    @property
+    def whole(self) -> int:
+        """As `left`, in whole seconds: 0 only when there are none."""
+        return ceil(self.left)
+
     def __str__(self) -> str:
-        left = self.left
+        return self.told(self.whole)
+
+    def told(self, left: int) -> str:
+        """What there is to say with so many seconds left."""
         if not left:
-            return f"the apply of {_clock(self.at)} was not confirmed: its time is over, and it is being undone"
-        return f"the apply of {_clock(self.at)} waits for its confirmation, another {ceil(left)} s"
+            return f"the apply of {_clock(self.at)} was not confirmed: {OVER}"
+        return f"the apply of {_clock(self.at)} waits for its confirmation, another {left} s"
 
     @property
     def todo(self) -> str:
-        if not self.left:
+        return self.advice(self.whole)
+
+    def advice(self, left: int) -> str:
+        """What to do with so many seconds left."""
+        if not left:
             return f"what becomes of that is in {countdown.where()}; if it does not end: guestnet rollback"
         return "guestnet confirm keeps it, guestnet rollback undoes it"
 

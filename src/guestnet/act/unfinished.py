@@ -30,7 +30,7 @@ class Unfinished:
 def unfinished() -> tuple[Unfinished, ...]:
     """Of an apply with --confirm that was cut off there is nothing to confirm: that it undoes itself is said there."""
     pending = confirm.waiting()
-    left = None if pending is None else round(pending.left)
+    left = None if pending is None else pending.whole  # once, or the lines have other numbers
     try:
         begun, damaged = journal.left(), False
     except journal.DamagedError:
@@ -42,8 +42,10 @@ def unfinished() -> tuple[Unfinished, ...]:
         return (Unfinished("cut off", "an earlier apply was cut off, and its journal is damaged", _ANEW, left),)
     if begun:
         which = f" ({begun.head.verb} of {begun.head.when})" if begun.head.id else ", before its first step"
-        todo = _BACK if left is None else f"{_BACK}; or it undoes itself in {left} s"
+        todo = _BACK
+        if left is not None:
+            todo += f"; or it undoes itself in {left} s" if left else f"; {confirm.OVER}"
         return (Unfinished("cut off", f"an earlier apply was cut off{which}", todo, left),)
-    if pending:
-        return (Unfinished("waits", str(pending), pending.todo, left),)
+    if pending and left is not None:
+        return (Unfinished("waits", pending.told(left), pending.advice(left), left),)
     return ()
