@@ -5,6 +5,8 @@ Pure: text in, text out. Format: https://libvirt.org/formatnetwork.html
 
 from __future__ import annotations
 
+import difflib
+import re
 import xml.etree.ElementTree as ET
 from ipaddress import IPv4Interface, IPv6Interface
 
@@ -17,6 +19,7 @@ from guestnet.words.pci import PARTS, parts
 MARK = "urn:guestnet:1"  # namespace of the element in <metadata> that says: this network is ours
 DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
 
+_DECLARED = re.compile(r' xmlns:\w+="[^"]*"')
 _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600}
 
 ET.register_namespace("dnsmasq", DNSMASQ)
@@ -104,6 +107,14 @@ def unmarked(xml: str) -> str:
     for metadata in root.findall("metadata"):
         root.remove(metadata)
     return text_of(root)
+
+
+def differences(before: str, after: str) -> list[str]:
+    """`- ` or `+ ` and a line of one of two canonical documents, each that the other lacks. Which namespaces the first
+    line declares follows from the elements below it, and is not told."""
+    old, new = (_DECLARED.sub("", text).splitlines() for text in (before, after))
+    lines = list(difflib.unified_diff(old, new, n=0, lineterm=""))[2:]
+    return [f"{line[0]} {' '.join(line[1:].split())}" for line in lines if not line.startswith("@@")]
 
 
 def bridge(xml: str) -> str:

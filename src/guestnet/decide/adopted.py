@@ -3,7 +3,6 @@ waits for their next restart. Pure."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -94,13 +93,11 @@ def _differs(running: str, xml: str) -> bool:
 def _waiting(name: str, network: Thing, facts: Facts) -> list[str]:
     if not isinstance(network, Network) or network.running is None or not _differs(network.running, network.xml):
         return []
-    running, stored = (netxml.unmarked(text).splitlines() for text in (network.running, network.xml))
-    lines = list(difflib.unified_diff(running, stored, n=0, lineterm=""))[2:]
-    lines = [" ".join(line.split()) for line in lines if not line.startswith("@@")]
+    lines = netxml.differences(netxml.unmarked(network.running), netxml.unmarked(network.xml))
     guests = sorted(
         domain.name for domain in facts.domains if domain.running and any(nic.network == name for nic in domain.nics)
     )
     hit = f", {', '.join(guests)} without network for up to 1 s" if guests and netxml.own_bridge(network.xml) else ""
     reservations = " Until then addresses are not reserved by guestnet." if "dhcp-hostsdir" in "".join(lines) else ""
     now = f"To have it now{hit}: guestnet apply --restart"
-    return ["\n".join([f"network {name}: this waits for its next restart.{reservations} {now}", *lines])]
+    return ["\n".join([f"network {name}: part of it waits for its next restart.{reservations} {now}", *lines])]

@@ -55,6 +55,20 @@ def describe(plan: Plan) -> list[Item]:
     return [items[key] for key in sorted(items)]
 
 
+def notes(plan: Plan) -> list[str]:
+    """Its notices, each without what the lines of the same network say already."""
+    told = [
+        (f"network {change.key.name}: ", {line for line, _ in network_lines(change, plan)})
+        for change in plan.changes
+        if change.key.kind == "network"
+    ]
+    found = []
+    for note in plan.notices:
+        said = {line for start, lines in told if note.startswith(start) for line in lines}
+        found.append("\n".join(line for line in note.split("\n") if f"~ {line}" not in said))
+    return found
+
+
 def header(facts: Facts) -> str:
     """`host kvm1 · libvirt 9.0.0 · uplink up0: IPv4, IPv6 (router advertisement)`."""
     parts = [f"host {facts.hostname}", f"libvirt {facts.libvirt}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from ipaddress import IPv6Address
 
 from guestnet.compile import netlive, netxml
@@ -71,8 +70,9 @@ def _stored(before: Network, after: Network) -> list[tuple[str, str]]:
             lines = [(f"+ taken over{' as it runs' if runs else ''}", "live")]
         else:
             lines = [("- given back", f"live{_ITS_RULES if runs else ''}")]
-    running = _xml_diff(before.running or "", after.running or "")
-    return lines + [(f"~ {line}", _when(before, after, at_once=line in running)) for line in _xml_diff(old, new)]
+    running = netxml.differences(before.running or "", after.running or "")
+    differs = netxml.differences(old, new)
+    return lines + [(f"~ {line}", _when(before, after, at_once=line in running)) for line in differs]
 
 
 def _when(before: Network, after: Network, *, at_once: bool) -> str:
@@ -103,8 +103,8 @@ def _only_running(before: Network, after: Network) -> list[str]:
     """What differs in the network that runs, and not in its stored definition (virsh net-update --live)."""
     if after.running is None:
         return []
-    stored = _xml_diff(before.xml, after.xml)
-    return [line for line in _xml_diff(before.running or "", after.running or "") if line not in stored]
+    stored = netxml.differences(before.xml, after.xml)
+    return [line for line in netxml.differences(before.running or "", after.running or "") if line not in stored]
 
 
 def _addresses(network: world.Network) -> list[str]:
@@ -186,8 +186,3 @@ def network_verb(change: Change) -> str:
     if before.running == after.running or (before.running and netlive.live(before.running, after.running)):
         return "changed"
     return "started" if before.running is None else "changed and restarted" if after.running else "stopped"
-
-
-def _xml_diff(before: str, after: str) -> list[str]:
-    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))[2:]
-    return [" ".join(line.split()) for line in lines if not line.startswith("@@")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from guestnet.decide import flips
 from guestnet.decide.atstake import at_stake, warnings
-from guestnet.decide.describe import describe, header, impact, step
+from guestnet.decide.describe import describe, header, impact, notes, step
 from guestnet.decide.flips import Flip
 from guestnet.decide.plan import Plan, cut_off, outage
 from guestnet.decide.state import Change
@@ -42,7 +42,7 @@ def print_plan(
         for line, note in item.lines:
             console.print(f"  {line:<{_IMPACT_COLUMN}}  {note}".rstrip(), style=_LOOKS.get(line[0], ""))
     _print_flips(plan, console)
-    for note in plan.notices:
+    for note in notes(plan):
         said, *commands = note.split("\n")  # to paste, so each in one line
         filled = textwrap.fill(f"note: {said}", _WIDTH, subsequent_indent="      ", break_on_hyphens=False)
         console.print("\n" + "\n".join([filled, *(f"      {command}" for command in commands)]))
