@@ -70,6 +70,20 @@ def test_forwarding_stays_while_a_network_of_somebody_else_needs_it() -> None:
     assert then.sysctls == {}
 
 
+def test_forwarding_stays_for_a_network_that_this_plan_gives_back() -> None:
+    """It is ours still, and libvirt's alone behind that; the next look, which finds it there, decides the same."""
+    _, memory = desired_state(WORLD, FACTS, Memory(), "hook")
+    on = replace(FACTS, settings=dict.fromkeys(FACTS.settings, "1"))
+    default = ForeignNetwork("default", "virbr0", forwards=True)
+    leaves, left = replace(on, leaving=(default,)), replace(on, networks=(default,))
+    after, then = desired_state(EMPTY, leaves, memory, "hook")
+    assert not [key for key in after if key.kind == "setting"]
+    assert then == memory == desired_state(EMPTY, left, memory, "hook")[1]
+    said = [[*routers.notes(FORWARDING, facts, last=True)] for facts in (leaves, left)]
+    assert "stays on: network default needs it" in said[0][0]
+    assert said[0] == said[1]
+
+
 def test_by_family() -> None:
     """An IPv4 network of somebody else needs no forwarding of IPv6."""
     _, memory = desired_state(WORLD, FACTS, Memory(), "hook")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestnet.compile.netxml import canonical
-from guestnet.decide.adopted import handed
+from guestnet.decide.adopted import LEAVING, Hands, handed, leaving
 from guestnet.decide.state import Change, Key, Network
 
 PLAIN = canonical("<network><name>old</name></network>")
@@ -37,3 +37,26 @@ def test_not_one_that_comes_goes_or_stays_ours() -> None:
     assert handed([Change(OLD, None, stored(MARKED)), Change(OLD, stored(MARKED), None)]) == {}
     assert handed([Change(OLD, stored(MARKED), stored(MARKED))]) == {}
     assert handed([Change(OLD, None, stored(PLAIN)), Change(OLD, stored(MARKED), None)]) == {}
+
+
+def test_which_are_given_back() -> None:
+    """Those that were taken over and that the file has no more; of guestnet's own, those that are to be released."""
+    made = canonical("<network><name>old</name><metadata><g:network xmlns:g='urn:guestnet:1'/></metadata></network>")
+    its = {"old": Network(MARKED, MARKED, autostart=True), "own": Network(made, made, autostart=True)}
+
+    def names(wanted: set[str], hands: Hands) -> list[str]:
+        return [one.name for one in leaving(its, wanted, hands)]
+
+    assert names({"own"}, Hands()) == ["old"]
+    assert names({"old", "own"}, Hands()) == []
+    assert names({"old"}, Hands(release=frozenset({"own"}))) == ["own"]
+    assert names(set(), LEAVING) == ["old"], "guestnet's own end"
+
+
+def test_one_that_is_given_back_is_as_it_runs() -> None:
+    nat = MARKED.replace(
+        "</network>", "<forward mode='nat'/><ip address='10.9.0.1' netmask='255.255.255.0'/></network>"
+    )
+    runs, off = (leaving({"old": Network(nat, now, autostart=True)}, (), LEAVING)[0] for now in (nat, None))
+    assert (runs.forwards, off.forwards) == (True, False)
+    assert [str(subnet) for subnet in runs.subnets] == ["10.9.0.0/24"]

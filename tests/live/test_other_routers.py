@@ -73,3 +73,38 @@ def test_it_goes_back_once_they_are_gone(lab: Lab) -> None:
     host.shell(GONE)
     host.guestnet("apply", "--yes")
     assert forwarding(lab) == ("0", "0")
+
+
+DEFAULT = """<network><name>default</name><forward mode='nat'/><bridge name='virbr9'/>
+<ip address='192.168.122.1' netmask='255.255.255.0'/></network>"""
+ONLY4 = "networks:\n  lab: {mode: nat, bridge: vlab, ipv4: 192.168.84.1/24, ipv6: none}\n"
+
+
+@pytest.mark.parametrize("how", ["destroy", "release", "out of the file"])
+def test_a_network_that_is_given_back_keeps_its_way_out(how: str) -> None:
+    """Forwarding was off before guestnet, and libvirt found it on when it started that network."""
+    with Lab() as lab:
+        host = lab.host
+        assert forwarding(lab) == ("0", "0")
+        apply(host, ONLY4)
+        host.define_network(DEFAULT)
+        host.guestnet("adopt", "default", "--yes")
+        if how == "destroy":
+            done = host.guestnet("destroy", "--yes")
+        elif how == "release":
+            apply(host, host.read(FILE).replace(ONLY4.partition("\n")[2], ""))
+            done = host.guestnet("release", "default", "--yes")
+        else:
+            host.write(FILE, "networks: {}\n")
+            done = host.guestnet("apply", "--yes")
+        said = " ".join(done.stdout.split())
+        assert "given back" in said
+        assert "forwarding of IPv4 was off before guestnet, and stays on: network default needs it" in said
+        assert " ".join(done.stderr.split()).count("done /var/lib/guestnet/memory.json changed") <= 1, "in one round"
+        assert forwarding(lab) == ("1", "0")
+        if how == "destroy":
+            return
+        assert host.guestnet("plan", "--detailed-exitcode", check=False).returncode == 0
+        host.virsh("net-destroy", "default")
+        apply(host)
+        assert forwarding(lab) == ("0", "0"), "nobody needs it any more"

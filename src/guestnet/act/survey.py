@@ -66,13 +66,15 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
     libvirt.adopting = wish.hands.adopt
     remembered, mended = (memory, False) if memory is not None else remember(libvirt, wish.spec)
     facts = read_facts(libvirt, remembered)
+    spec, leaving = wish.spec or Spec(), wish.spec is None
+    hands = adopted.LEAVING if leaving else wish.hands
+    facts = replace(facts, leaving=adopted.leaving(libvirt.networks()[0], spec.networks, hands))
     foreign = frozenset(network.bridge for network in facts.networks)
     mine = {network.bridge for network in remembered.networks.values()}
     subnets = [subnet for _, subnet in facts.subnets] + [route.subnet for route in facts.routes]
     subnets += [subnet for network in facts.networks for subnet in network.subnets]
     shared = outside.prefixes(facts), tuple(outside.uplinks(facts))
     taken = Taken(tuple(subnets), (facts.links - mine) | foreign, facts.own, *shared)
-    spec = wish.spec or Spec()
     macs = _macs(spec, facts)
     world, remembered = resolve(spec, remembered, random=chance(), taken=taken, macs=macs)
     remembered = admitting(remembered, facts, wish.admit)
@@ -88,13 +90,13 @@ def look(wish: Wish, libvirt: Libvirt, memory: Memory | None = None) -> Seen:
         desired = {**desired, Key("memory", APPLIED): File(spelled_out(spec, world))}
         if wish.source is not None:
             desired = {**desired, Key("memory", SOURCE): File(wish.source, _PRIVATE)}
-    leaving, records = wish.spec is None, preferences.records()
+    records = preferences.records()
     facts = replace(facts, ipv6_first=_written(records, facts))
     desired = normal_form(desired) | ({} if leaving else prefer.wanted(world, facts, records))
     live = observe(libvirt, desired) | prefer.there(facts, records, leaving=leaving)
     if wish.spec is not None and wish.source is None:
         live = {key: thing for key, thing in live.items() if key.name != SOURCE}
-    desired, waiting = adopted.settle(desired, live, world, facts, adopted.LEAVING if leaving else wish.hands)
+    desired, waiting = adopted.settle(desired, live, world, facts, hands)
     facts = replace(facts, answered=solicit.who_answers(outside.new(world, desired, live)))
 
     def spelled(other: Spec) -> str:

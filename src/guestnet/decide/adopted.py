@@ -3,11 +3,12 @@ waits for their next restart. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from guestnet.compile import dhcp, netlive, netmerge, netxml
-from guestnet.decide.facts import Facts
+from guestnet.decide.facts import Facts, ForeignNetwork
+from guestnet.decide.foreign import foreign
 from guestnet.decide.state import Change, Folder, Key, Network, State, Thing
 from guestnet.spec.world import World
 
@@ -40,6 +41,15 @@ def handed(changes: Iterable[Change]) -> dict[str, frozenset[str]]:
     return {name: frozenset(found[name]) for name in passed}
 
 
+def leaving(ours: Mapping[str, Network], wanted: Collection[str], hands: Hands) -> tuple[ForeignNetwork, ...]:
+    """Of our networks those that `settle` will give back. `wanted`: the names that the file has."""
+    return tuple(
+        foreign(name, its.running or its.xml, running=its.running is not None, autostart=its.autostart)
+        for name, its in ours.items()
+        if _leaves(name, its, hands, wanted=name in wanted)
+    )
+
+
 def settle(desired: State, live: State, world: World, facts: Facts, hands: Hands) -> tuple[State, tuple[str, ...]]:
     """`desired` with what becomes of such networks, and a notice for each that waits."""
     found: dict[Key, Thing] = dict(desired)
@@ -51,15 +61,23 @@ def settle(desired: State, live: State, world: World, facts: Facts, hands: Hands
     for key, thing in live.items():
         if not isinstance(thing, Network):
             continue
-        taken = netmerge.adopted(thing.xml or thing.running or "") or key.name in hands.adopt
         wanted = desired.get(key)
-        if key.name in hands.release or (taken and wanted is None):
+        if _leaves(key.name, thing, hands, wanted=wanted is not None):
             found[key], more = _released(key.name, thing, restart=hands.restart)
             found |= more
-        elif taken and isinstance(wanted, Network):
+        elif _taken_over(key.name, thing, hands) and isinstance(wanted, Network):
             found[key] = _taken(thing, wanted, _macs(key.name, world), restart=hands.restart)
             notes += _waiting(key.name, found[key], facts)
     return found, tuple(notes)
+
+
+def _taken_over(name: str, there: Network, hands: Hands) -> bool:
+    return name in hands.adopt or netmerge.adopted(there.xml or there.running or "")
+
+
+def _leaves(name: str, there: Network, hands: Hands, *, wanted: bool) -> bool:
+    """What was there before guestnet is given back where the file has it no more; what guestnet made, when told to."""
+    return name in hands.release or (not wanted and _taken_over(name, there, hands))
 
 
 def _taken(there: Network, wanted: Network, macs: Collection[str], *, restart: bool) -> Network:

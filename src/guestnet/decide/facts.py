@@ -248,6 +248,7 @@ class Facts:
     own6: tuple[Own6, ...] = ()  # of links not ours
     locked: frozenset[str] = frozenset()  # sysctls among `settings` that cannot be written here
     networks: tuple[ForeignNetwork, ...] = ()
+    leaving: tuple[ForeignNetwork, ...] = ()  # ours still, that this plan gives back, as they will be then
     nics: tuple[HostNic, ...] = ()  # all links of the host
     pci: Pci = Pci()
     subnets: tuple[tuple[str, Subnet], ...] = ()  # connected, on links not ours: (link, subnet)

@@ -24,9 +24,10 @@ def needed(key: str, facts: Facts) -> bool:
 def others(family: int, facts: Facts) -> tuple[str, ...]:
     """Who routes in a family, in a few words each. docker, podman, LXC and incus have a bridge with an address. One
     that carries a default route is the host's own way out, whatever is plugged into it beside the NIC."""
-    libvirts = {network.bridge for network in facts.networks}
+    networks = (*facts.networks, *facts.leaving)
+    libvirts = {network.bridge for network in networks}
     out = {uplink.nic for uplink in facts.uplinks}
-    found = [f"network {network.name}" for network in facts.networks if network.forwards and _has(network, family)]
+    found = [f"network {network.name}" for network in networks if network.forwards and _has(network, family)]
     for name in dict.fromkeys(link for link, subnet in facts.subnets if subnet.version == family):
         nic = facts.nic(name)
         if nic is None or nic.ours or name in libvirts:

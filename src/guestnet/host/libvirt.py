@@ -16,9 +16,10 @@ from types import TracebackType
 import libvirt
 import libvirt_qemu
 
-from guestnet.compile import meantime, netlive, netmerge, netxml, portxml
+from guestnet.compile import meantime, netlive, netxml, portxml
 from guestnet.compile.bridgedrift import DNSMASQ, RESTARTS
 from guestnet.decide.facts import Domain, DomainNic, ForeignNetwork, Lease
+from guestnet.decide.foreign import foreign
 from guestnet.decide.state import Network
 from guestnet.host import bridges, carry
 from guestnet.host import meantime as meantime_rules
@@ -33,7 +34,6 @@ SYSTEM = "qemu:///system"
 _AGENT = "devices/channel/target[@name='org.qemu.guest_agent.0'][@state='connected']"
 _FORBIDDEN = re.compile("has been disabled|not been found|CommandNotFound|not allowed")
 _NOBODY = "<host ip='192.0.2.1'><hostname>nobody.invalid</hostname></host>"  # RFC 5737, RFC 6761
-_FORWARDING = {"nat", "route", "open"}  # the modes for which libvirt makes the host a router
 
 libvirt.registerErrorHandler(lambda _context, _error: None, None)  # it would print by itself
 
@@ -107,7 +107,7 @@ class Libvirt:
     def networks(self) -> tuple[dict[str, Network], tuple[ForeignNetwork, ...]]:
         """Ours by name, and everybody else's."""
         ours: dict[str, Network] = {}
-        foreign = []
+        others = []
         with _speaking("reading the networks"):
             for net in self._link.listAllNetworks():
                 with _gone_meanwhile():
@@ -118,8 +118,9 @@ class Libvirt:
                         texts = [netxml.canonical(xml) if xml else xml for xml in (stored, running)]
                         ours[net.name()] = Network(texts[0] or "", texts[1], _autostart(net))
                     else:
-                        foreign.append(_foreign(net, running or stored, running is not None))
-        return ours, tuple(foreign)
+                        its = running or stored
+                        others.append(foreign(net.name(), its, running=running is not None, autostart=_autostart(net)))
+        return ours, tuple(others)
 
     def _ours(self, name: str, xml: str) -> bool:
         """By the stored definition, if there is one: the mark in one that runs can't be changed before libvirt 9.7."""
@@ -360,19 +361,3 @@ def _is(net: libvirt.virNetwork, wanted: Network) -> bool:
 
 def _autostart(net: libvirt.virNetwork) -> bool:
     return bool(net.isPersistent() and net.autostart())
-
-
-def _foreign(net: libvirt.virNetwork, xml: str, running: bool) -> ForeignNetwork:
-    root = xmltext.parse(xml)
-    bridge, forward = root.find("bridge"), root.find("forward")
-    mode = forward.get("mode", "nat") if forward is not None else ""
-    return ForeignNetwork(
-        name=net.name(),
-        bridge=bridge.get("name", "") if bridge is not None else "",
-        makes_bridge=bool(netxml.own_bridge(xml)),
-        forwards=running and mode in _FORWARDING,
-        running=running,
-        autostart=_autostart(net),
-        subnets=tuple(xml_interface(part.attrib).network for part in root.iterfind("*") if part.tag in ("ip", "route")),
-        reads_ours=running and netmerge.hosts_dir(xml),
-    )
