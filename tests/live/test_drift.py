@@ -88,7 +88,7 @@ FILES = {
     f"{LIB}/compiled/guests/web1": f"{LIB}/compiled/guests/web1, which the hooks read",
     "/etc/libvirt/hooks/qemu.d/50-guestnet": "hook /etc/libvirt/hooks/qemu.d/50-guestnet",
     "/etc/libvirt/hooks/network.d/50-guestnet": "hook /etc/libvirt/hooks/network.d/50-guestnet",
-    "/etc/sysctl.d/90-guestnet.conf": "/etc/sysctl.d/90-guestnet.conf, for the next boot",
+    "/etc/sysctl.d/90-guestnet.conf": "/etc/sysctl.d/90-guestnet.conf",
     RESERVATION: "reservation 52:54:00:00:00:01",
 }
 # Beside them, where ours would be: a file, and what is said of it.
@@ -96,7 +96,7 @@ STRAY = {
     f"{LIB}/compiled/guests/stray": f"- {LIB}/compiled/guests/stray, which the hooks read",
     f"{LIB}/compiled/now/stray": f"- {LIB}/compiled/now/stray, which the hooks read",
     f"{LIB}/compiled/outside": f"- {LIB}/compiled/outside, which the hooks read",
-    "/var/lib/libvirt/dnsmasq/guestnet-lab/stray": "- reservation stray",
+    "/var/lib/libvirt/dnsmasq/guestnet-lab/stray": "- reservation x",
     "/var/lib/libvirt/dnsmasq/guestnet-other/stray": "- /var/lib/libvirt/dnsmasq/guestnet-other",
     "/etc/systemd/system/guestnet.service": "- guestnet.service",
     "/etc/systemd/system/guestnet-loopback-9.socket": "- guestnet-loopback-9.socket",
