@@ -11,6 +11,7 @@ import pytest
 from lab import Lab
 from lab.host import GUESTNET, Host
 from lab.process import wait_for
+from tests.faults.inject import REPORT, Report
 from tests.live.conftest import FILE
 from tests.live.snapshot import snapshot
 
@@ -78,7 +79,7 @@ def nothing_is_stuck(host: Host) -> None:
 def effects(host: Host, *verb: str) -> list[str]:
     """What the verb does, one after the other; it is done then."""
     host.run([GUESTNET.parent / "python", INJECT, json.dumps({}), *verb, "--yes"])
-    return host.read("/run/lab/effects").splitlines()
+    return [f"{effect.kind} {effect.what}" for effect in Report.read(host.read(str(REPORT))).effects]
 
 
 def broken(host: Host, at: int, do: str, *verb: str) -> int:
@@ -88,7 +89,7 @@ def broken(host: Host, at: int, do: str, *verb: str) -> int:
 
 def behind_the_definition(found: list[str]) -> int:
     """The first effect after `old` was defined anew; `own` is not, in any of these."""
-    return found.index("libvirt define") + 2
+    return found.index("libvirt networkDefineXML") + 2
 
 
 def test_back_from_an_adoption(host: Host) -> None:
@@ -188,10 +189,14 @@ def test_a_killed_release_of_what_is_somebody_elses_by_now(adopted: Host) -> Non
     broken(adopted, behind_the_definition(found), "kill", "release", "old")
     given = stored(adopted)
     adopted.define_network(given.replace("as found", "another"), start=False)
+    refused = adopted.guestnet("apply", "--yes", check=False)
+    assert "what it had begun has been taken back, in /etc/guestnet/guestnet.yaml too" in refused.stderr
+    assert "network old exists in libvirt and is not guestnet's" in refused.stderr
+    assert "another" in stored(adopted)
+    assert "guestnet" not in stored(adopted)
     adopted.write(FILE, OWN)
     adopted.guestnet("apply", "--yes")
     assert "another" in stored(adopted)
-    assert "guestnet" not in stored(adopted)
     nothing_is_stuck(adopted)
     adopted.define_network(given, start=False)
     adopted.guestnet("adopt", "old", "--yes")
