@@ -224,3 +224,29 @@ def test_a_damaged_way_back(lab: Lab) -> None:
         assert "Nothing to do" in apply(lab.host)
     apply(lab.host, OTHER)
     lab.host.guestnet("rollback", "--yes")
+
+
+@pytest.mark.parametrize("edited", [True, False], ids=["another file", "the same file"])
+def test_an_apply_over_what_nobody_knows(lab: Lab, edited: bool) -> None:
+    """Both records of what was applied are gone: whether the file is another is not known. Then what changes the host
+    is gone back from, and what only writes the records anew is not."""
+    apply(lab.host)
+    lab.host.define_guest("web1", "lab", MAC, memory=16)
+    lab.host.virsh("start", "web1", "--paused")
+    apply(lab.host, SEED.replace("4023:22", "4024:22"))
+    way_back, before = lab.host.read("/var/lib/guestnet/rollback"), elements(lab.host)
+    assert "4024" in before
+    lab.host.shell("rm /var/lib/guestnet/applied.*")
+    if not edited:
+        apply(lab.host)
+        assert lab.host.read("/var/lib/guestnet/rollback") == way_back
+        lab.host.guestnet("rollback", "--yes")
+        assert "4023" in elements(lab.host)
+        return
+    xml = lab.host.virsh("net-dumpxml", "lab", "--inactive").stdout
+    apply(lab.host, SEED.replace("4023:22", "4025:22").replace("mode: nat", "mode: nat\n    mtu: 1400"))
+    assert "4025" in elements(lab.host)
+    done = lab.host.guestnet("rollback", "--yes")
+    assert "back to before the apply" in done.stderr + done.stdout
+    assert lab.host.virsh("net-dumpxml", "lab", "--inactive").stdout == xml
+    assert elements(lab.host) == before, "forwards of a guest that runs are not lost with the record"

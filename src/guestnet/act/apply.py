@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -17,7 +17,7 @@ from guestnet.compile import netxml
 from guestnet.decide import adopted
 from guestnet.decide.desired import MEMORY
 from guestnet.decide.plan import Plan
-from guestnet.decide.state import APPLIED, Change, File, Key, Thing
+from guestnet.decide.state import APPLIED, SOURCE, Change, File, Key, Thing
 from guestnet.host import files, meanwhile
 from guestnet.host.libvirt import Libvirt
 from guestnet.host.lock import Alone, apply_lock
@@ -126,10 +126,19 @@ def _end(written: journal.Journal, plan: Plan, *, always: bool, last: bool) -> N
     if last or (memory is not None and memory.after is None):
         journal.forget(journal.POINT)  # nothing of ours is left on the host, that neither
         written.close()
-    elif always or (APPLIED in said and not plan.mends) or (memory is not None and _wished(memory)):
+    elif always or _another_file(plan, said) or (memory is not None and _wished(memory)):
         written.keep()
     else:
         written.close()
+
+
+def _another_file(plan: Plan, said: Mapping[str, Change]) -> bool:
+    """Whether it is not the file that was applied last. Where both records of that are gone nobody knows, and what
+    changes more than records is gone back from."""
+    if not plan.mends:
+        return APPLIED in said
+    gone = plan.flips is None and SOURCE in said and said[SOURCE].before is None
+    return gone and any(change.key.kind != "memory" for change in plan.changes)
 
 
 def _wished(memory: Change) -> bool:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from guestnet.act import journal
 from guestnet.act.journal import Begun, Edit
 from guestnet.act.remember import remember
+from guestnet.compile import netxml
 from guestnet.decide import adopted, back, routers, served, whereabouts
 from guestnet.decide.desired import MEMORY
 from guestnet.decide.facts import Facts
 from guestnet.decide.plan import Plan, make_plan
 from guestnet.decide.prefer import wanted as prefer
-from guestnet.decide.state import APPLIED, SOURCE, Change, File, Key, State, compare
+from guestnet.decide.state import APPLIED, SOURCE, Change, File, Key, Network, State, compare
 from guestnet.host import files, listeners, preferences, whohas
 from guestnet.host.chance import chance
 from guestnet.host.facts import read_facts
@@ -107,10 +108,10 @@ def left(way: Way) -> tuple[Change, ...]:
 
 
 def _before(live: State, begun: Begun) -> State:
-    """What was remembered and applied before it."""
+    """What was remembered and applied before it, and the networks of then."""
     found = dict(live)
     for key, change in back.net(begun.changes).items():
-        if key.kind == "memory":
+        if key.kind in ("memory", "network"):
             found.pop(key, None)
             if change.before is not None:
                 found[key] = change.before
@@ -129,10 +130,12 @@ def edit(begun: Begun) -> Edit | None:
 
 
 def _world(state: State) -> World | None:
-    """What the file said that is applied in `state`; None when nobody knows."""
+    """What the file said that is applied in `state`; None when nobody knows, as where networks of ours have outlived
+    the record of that."""
     applied, memory = state.get(Key("memory", APPLIED)), state.get(Key("memory", MEMORY))
     if applied is None:
-        return _NOTHING
+        its = [thing.xml or thing.running or "" for thing in state.values() if isinstance(thing, Network)]
+        return None if any(netxml.is_ours(xml) for xml in its) else _NOTHING
     spec = spec_of(applied.text) if isinstance(applied, File) else None
     if spec is None:
         return None
