@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +121,54 @@ def test_a_question_keeps_nobody_from_the_host(lab: Lab) -> None:
     assert "file or host have changed since that was made" in answered(started, terminal)
     assert not host.exists("/run/guestnet")
     apply(host, SEED)
+
+
+# An apply that has read the file, and does this before it has the host.
+READ_BEFORE = """
+import shlex, subprocess, sys
+from guestnet.act import apply
+changing = apply.changing
+def later(*args, **named):
+    if to_do:
+        subprocess.run(to_do.pop(), check=True)
+    return changing(*args, **named)
+to_do = [shlex.split(sys.argv[1])]
+apply.changing = later
+sys.argv[1:] = sys.argv[2:]
+from guestnet.faces.cli import main
+main()
+"""
+
+
+def raced(lab: Lab, *between: str | Path) -> subprocess.CompletedProcess[str]:
+    """An apply, and what is done behind its reading of the file."""
+    words: list[str | Path] = [GUESTNET.parent / "python", "-c", READ_BEFORE, shlex.join(map(str, between))]
+    return lab.host.run([*words, "apply", "--yes"], check=False)
+
+
+def test_an_apply_keeps_a_forward_that_is_added_while_it_begins(lab: Lab) -> None:
+    """What it applies is what the file says when its turn comes, not from before another guestnet's edit."""
+    done = raced(lab, GUESTNET, "forward", "add", "web1", "4999:22", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "4999:22" in lab.host.read(FILE)
+    assert "4999" in lab.host.read("/var/lib/guestnet/applied.yaml")
+    assert "4999" in lab.host.read("/var/lib/guestnet/compiled/guests/web1")
+    assert lab.host.guestnet("plan", "--detailed-exitcode", check=False).returncode == 0
+
+
+def test_a_file_that_is_wrong_when_its_turn_comes_is_refused(lab: Lab) -> None:
+    before = snapshot(lab.host)
+    lab.host.write("/run/wrong", "networks: 1\n")
+    done = raced(lab, "cp", "/run/wrong", FILE)
+    assert (done.returncode, f"{FILE}:1:" in done.stderr) == (1, True), done.stderr
+    lab.host.write(FILE, OTHER)
+    assert snapshot(lab.host) == before
+
+
+def test_what_comes_by_a_pipe_is_read_once(lab: Lab) -> None:
+    """There is nothing in it the second time, which would be a host without networks."""
+    lab.host.guestnet("-f", "/dev/stdin", "apply", "--yes", input=OTHER)
+    assert "<mtu size='1400'/>" in lab.host.virsh("net-dumpxml", "lab").stdout
 
 
 def test_only_the_plan_that_was_reviewed(lab: Lab) -> None:

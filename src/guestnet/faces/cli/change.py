@@ -61,10 +61,10 @@ def change(  # noqa: PLR0913  the last three by keyword
     options: Options, wish: Callable[[], Wish], yes: bool, *, verb: str, question: str, care: Care = Care()
 ) -> int:
     """`wish` reads what is wanted: the file's spec for apply, and nothing for destroy."""
-    wanted = wish()
+    wanted = wish()  # what is wrong with the file is said first
     with changing(options, verb) as held:
-        if held.recovered is not None and held.recovered.edit is not None:
-            wanted = wish()  # the file says again what it said before that
+        if wanted.spec is not None and _rewritten(Path(options.file), wanted.source):
+            wanted = wish()
         plan, memory = survey(wanted, held.libvirt)
         show(plan, options, AS_WRITTEN if wanted.spec else "nothing of guestnet is on this host", yes=yes)
         same(plan, care.checksum, held.spared)
@@ -85,6 +85,13 @@ def change(  # noqa: PLR0913  the last three by keyword
         options.document.confirm_within = seconds
         options.document.say(f"it undoes itself after {seconds} s, unless, from a new session: guestnet confirm")
     return code
+
+
+def _rewritten(file: Path, source: str | None) -> bool:
+    """Whether it has another text than when it was read, before the host was ours alone: by another guestnet, whose
+    edit is in force by now, or because an apply that was cut off has been taken back. A pipe gives its text once."""
+    once = file.is_fifo() or file.is_char_device()
+    return not once and read(file).decode(errors="replace") != source
 
 
 def _ended(options: Options, head: Head, aside: tuple[AsideError, ...], done: str = "") -> int:
