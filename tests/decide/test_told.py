@@ -45,6 +45,23 @@ def test_each_that_somebody_else_removed_or_changed() -> None:
     assert told({**STATE, STRAY: File("x")}, mends=True) == f"host: - {STRAY.name}, which the hooks read"
 
 
+def test_many_that_the_hooks_read_are_counted() -> None:
+    """A version that writes them otherwise changes one for each guest; a forward that differs is told all the same."""
+    kept = {key: thing for key, thing in STATE.items() if key.kind == "hookdata" and isinstance(thing, File)}
+    strays = {Key("hookdata", f"{hookdata.GUESTS}/stray{i}"): File("x") for i in range(11)}
+    ten = dict(list(strays.items())[:10])
+    assert told({**STATE, **ten}, mends=True).count("which the hooks read") == 10
+    assert told({**STATE, **strays}, mends=True) == f"host: - 11 files in {hookdata.FOLDER}, which the hooks read"
+    spelled = {key: replace(thing, text=f"{thing.text}\n") for key, thing in kept.items()}
+    said = told({**STATE, **strays, **spelled}, mends=True).splitlines()
+    assert said == [
+        f"host: ~ {len(kept)} files in {hookdata.FOLDER}, which the hooks read",
+        f"host: - 11 files in {hookdata.FOLDER}, which the hooks read",
+    ]
+    gone = {key: thing for key, thing in STATE.items() if not key.name.endswith("/guests/web1")}
+    assert "+ forward " in told({**gone, **strays}, mends=True)
+
+
 def test_what_follows_from_an_edit_of_the_file_is_left_out() -> None:
     live = {**STATE, Key("hookdata", hookdata.TABLE_FILE): File(""), Key("memory", SOURCE): File("")}
     assert told(live, mends=False) == ""

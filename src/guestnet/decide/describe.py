@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from guestnet.compile import dhcp, translation
+from guestnet.compile.hookdata import FOLDER
 from guestnet.decide import admit
 from guestnet.decide.describeguest import element_pairs, forward_changes, guest_title, guest_titles, reservation
 from guestnet.decide.describenet import network_lines, network_verb
@@ -24,6 +26,9 @@ _KEPT = {
     APPLIED: "what was applied last",
     SOURCE: "the file that was applied last",
 }
+
+
+_NAMED = 10  # so many files that the hooks read are named; more are a version's, or a folder's, and are counted
 
 
 @dataclass
@@ -45,13 +50,19 @@ def describe(plan: Plan) -> list[Item]:
     titles = guest_titles(plan)
     hookdata = [change for change in plan.changes if change.key.kind == "hookdata"]
     forwards = {change.key: its for change in hookdata if (its := forward_changes(change, plan.world))}
+    read = [change for change in hookdata if change.key not in forwards] if plan.mends else []
+    many = frozenset(change.key for change in read) if len(read) > _NAMED else frozenset()
     for change in plan.changes:
+        if change.key in many:
+            continue
         rank, title, lines = _one(change, plan, titles, forwards)
         if lines:
             item = items.setdefault((rank, title), Item(title))
             item.lines += lines
             if change.key.kind == "network":
                 item.state = _state(change)
+    if many:
+        items.setdefault((2, "host"), Item("host")).lines += _counted(read)
     return [items[key] for key in sorted(items)]
 
 
@@ -150,7 +161,7 @@ def _one(change: Change, plan: Plan, titles: Mapping[str, str], forwards: Mappin
 def _host_lines(change: Change, facts: Facts, *, alone: bool) -> list[tuple[str, str]]:
     """`alone`: no guest's own lines say which forwards change."""
     kind, name = change.key
-    sign = "+" if change.before is None else "-" if change.after is None else "~"
+    sign = _sign(change)
     if kind == "setting":
         value = change.after.value if isinstance(change.after, Setting) else ""
         was = change.before.value if isinstance(change.before, Setting) else "?"
@@ -178,6 +189,20 @@ def _host_lines(change: Change, facts: Facts, *, alone: bool) -> list[tuple[str,
         "proxy": f"{name}.socket, which serves [::1]:{name.rsplit('-', 1)[-1]}",
     }
     return [(f"{sign} {words.get(kind, name)}", _from_when(change, facts))]
+
+
+def _counted(changes: Iterable[Change]) -> list[tuple[str, str]]:
+    """Of files that the hooks read how many come, change and go. A new version may change one for each guest."""
+    signs = Counter(_sign(change) for change in changes)
+    return [
+        (f"{sign} {signs[sign]} file{'s' if signs[sign] > 1 else ''} in {FOLDER}, which the hooks read", "live")
+        for sign in "+~-"
+        if signs[sign]
+    ]
+
+
+def _sign(change: Change) -> str:
+    return "+" if change.before is None else "-" if change.after is None else "~"
 
 
 def _from_when(change: Change, facts: Facts) -> str:
