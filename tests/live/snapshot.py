@@ -22,7 +22,9 @@ nft list tables | grep -v -E ' (filter|nat|mangle|raw|security)$' | sort | while
   nft -s list table $family $name
 done
 for program in iptables ip6tables; do
-  $program-save | grep -v -E '^#|LIBVIRT|^COMMIT' | sed 's/ \[[0-9:]*\]$//'
+  # Tables without anything come with libvirt's first network, and stay.
+  $program-save | awk '/^[*]/ {table = $1} /^-A|^:.* (DROP|-)/ {print table, $0}' | grep -v LIBVIRT |
+    sed 's/ \[[0-9:]*\]$//'
   $program-save | grep -e '^-A LIBVIRT' | sort
 done
 cd /sys/class/net
