@@ -135,7 +135,7 @@ def test_a_network_of_somebody_else(lab: Lab) -> None:
 )
 def test_the_remedy_is_that_of_the_trouble(lab: Lab, options: str, said: str) -> None:
     """Root is not told to be root."""
-    lab.host.shell(f"mkdir -p /run/guestnet && mount -t tmpfs -o {options} none /run/guestnet")
+    lab.host.shell(f"mkdir -p /run/guestnet && mount -t tmpfs -o mode=755,{options} none /run/guestnet")
     try:
         assert one_line(refused(lab.host, "apply", "--yes")) == said
     finally:
