@@ -18,10 +18,11 @@ def tidy() -> None:
     with contextlib.suppress(OSError):
         journal.tidy()
         files.temporary_of(lock.FOLDER / lock.LAST).unlink(missing_ok=True)
-        left = list(_LIB.iterdir())
-        if all(path.name.endswith(journal.DAMAGED) for path in left):
-            for path in left:  # kept to be looked at, of a guestnet that is gone
-                path.unlink()
+        # From the innermost on; folders in it are left when one could not be removed.
+        left = sorted(_LIB.rglob("*"), reverse=True)
+        if all(path.is_dir() or path.name.endswith(journal.DAMAGED) for path in left):
+            for path in left:  # what is damaged was kept to be looked at, of a guestnet that is gone
+                path.rmdir() if path.is_dir() else path.unlink()
         _LIB.rmdir()  # refused while anything is in it
     if _LIB.exists():
         return
