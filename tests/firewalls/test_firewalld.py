@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Lab, foreign
-from lab.errors import WaitError
 from lab.host import Host
 from lab.process import wait_for
 from lab.systemd import Systemd
@@ -149,14 +148,7 @@ def settled(beside: Beside, systemd: Systemd) -> None:
     (one run in five here; libvirt 9.0, firewalld 1.3) does so before firewalld empties iptables. Then it is named."""
     wait_for("firewalld to run", lambda: beside.firewalld.state() == "running", timeout=30, interval=0.2)
     wait_for("the unit", lambda: systemd.state("guestnet") == "active", timeout=40, interval=0.5)
-    try:
-        wait_for("forwards", lambda: beside.seen() in (ALL, STOPPED))
-    except WaitError:
-        # It may empty iptables once more after the unit saw it calm (one start in three after a stop, on a busy
-        # machine): a limit. It is named, and what the README's Limits say brings them back.
-        assert "admit rule" in systemd.guestnet("status").stdout
-        systemd.systemctl("reload", "guestnet")
-        wait_for("forwards", lambda: beside.seen() in (ALL, STOPPED))
+    wait_for("forwards", lambda: beside.seen() in (ALL, STOPPED))
     assert "admit rule" not in systemd.guestnet("status").stdout
     if beside.seen() == STOPPED:
         assert GONE in beside.notes()

@@ -127,11 +127,16 @@ def settle() -> None:
     """firewalld, when it starts or is reloaded, empties iptables after systemd takes it for done, and libvirt makes its
     rules anew after that; neither tells anybody. So: until it answers, which it does not while it works at its rules,
     and until ours have stood for a while (firewalld 1.3, libvirt 9.0)."""
-    if not os.access(FIREWALLD, os.X_OK) or wait(spawn([FIREWALLD, "--state"], quiet=True)):
-        return  # it is not here, or does not run
+    if not os.access(FIREWALLD, os.X_OK):
+        return
     import time
 
     limit(SECONDS_UNIT)
+    while wait(spawn([FIREWALLD, "--state"], quiet=True)):
+        # It has no name on D-Bus yet, and will empty iptables after it has; or it does not run.
+        if wait(spawn(["systemctl", "is-active", "--quiet", "firewalld"], quiet=True)):
+            return
+        time.sleep(0.2)
     calm = 0
     while calm < CALM:
         time.sleep(0.5)
