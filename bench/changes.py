@@ -82,7 +82,7 @@ def _forward(file: File) -> None:
 def _forward_elsewhere(file: File) -> None:
     """One that is there goes to another port of its guest; the first time there may be none."""
     port = file.chance.choice(sorted(file.forwards) or [5100])
-    file.forwards[port] = 5200 if file.forwards.get(port) != 5200 else 5201  # noqa: PLR2004
+    file.forwards[port] = 5200 if file.forwards.get(port) != 5200 else 5201  # noqa: PLR2004  the other of two
 
 
 CHANGES: dict[str, Callable[[File], None]] = {

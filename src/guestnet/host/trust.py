@@ -121,7 +121,7 @@ def _way(path: str) -> _Way:
             continue
         links += 1
         target = os.readlink(here)  # noqa: PTH115  as it stands there
-        if here.startswith("/proc/") and not os.path.lexists(os.path.join(at, target)):  # noqa: PTH118
+        if here.startswith("/proc/") and not os.path.lexists(os.path.join(at, target)):  # noqa: PTH118  as above
             return _Way(parts, whole=True)  # an open file without a name, as a pipe
         at = "/" if target.startswith("/") else at
         rest = [*_words(target), *rest]
